@@ -1,0 +1,15 @@
+"""Differentiable functions for JAX whose derivatives are written by hand, and the tools that prove them right."""
+
+from vjpkit.core import DtypeError as DtypeError
+from vjpkit.core import RegistrationError as RegistrationError
+from vjpkit.core import Rule as Rule
+from vjpkit.core import RuleError as RuleError
+from vjpkit.core import ShapeError as ShapeError
+from vjpkit.core import elementwise as elementwise
+from vjpkit.core import inline as inline
+from vjpkit.core import linear as linear
+from vjpkit.core import mount as mount
+from vjpkit.core import registry as registry
+from vjpkit.core import rule as rule
+
+__version__ = "0.1.0"

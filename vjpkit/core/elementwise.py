@@ -1,0 +1,100 @@
+"""The door for elementwise functions: the slopes give both maps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vjpkit.core.answers import has_tangent
+from vjpkit.core.broadcasting import Shape, unbroadcast
+from vjpkit.core.errors import RuleError
+from vjpkit.core.rule import Rule
+
+Slope = Callable[..., Any]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Types:
+    """Shapes and dtypes of the arguments and dtype of the output, kept beside the residuals."""
+
+    shapes: tuple[Shape, ...]
+    dtypes: tuple[Any, ...]
+    out: Any
+
+
+def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...] = ()) -> Callable[[Callable], Rule]:
+    """Make a rule of an elementwise function from its partial derivatives; several arguments broadcast.
+
+        ẏ = Σᵢ slopeᵢ ⊙ ẋᵢ          x̄ᵢ = Σ_broadcast slopeᵢ ⊙ g
+
+        @elementwise(slope=lambda y: 1 - y * y)
+        def tanh(x):
+            return jnp.tanh(x)
+
+    Args:    slope: one function for each argument (a single one for a single argument); None for an argument
+             without a derivative: its tangent is dropped and its cotangent zero. A slope names in its
+             parameters what it reads: arguments by name, static options by name, and `y`, the output.
+             What the slopes read, and nothing else, is kept.
+             static: as in `rule`.
+    Raises:  RuleError where slopes and arguments differ in number, or a slope reads a name that does not exist.
+    """
+    slopes = (slope,) if callable(slope) else tuple(slope)
+
+    def door(primal: Callable[..., Any]) -> Rule:
+        result = Rule(primal, static)
+        names = result.argument_names(len(slopes))
+        read = [tuple(inspect.signature(s).parameters) if s else () for s in slopes]
+        _check(result, names, slopes, read)
+        kept = tuple(n for n in (*names, "y") if any(n in r for r in read))
+
+        def fwd(*args: Any, **options: Any) -> tuple[Any, Any]:
+            y = result.evaluate(*args, **options)
+            values = {"y": y} | dict(zip(names, args, strict=True))
+            types = _Types(tuple(map(jnp.shape, args)), tuple(map(jnp.result_type, args)), y.dtype)
+            return y, ({n: values[n] for n in kept}, types)
+
+        def partial(i: int, res: Any, options: dict[str, Any]) -> Any:
+            s, known = slopes[i], res[0] | options
+            return None if s is None else s(**{n: known[n] for n in read[i]})
+
+        def jvp(res: Any, *dots: Any, **options: Any) -> Any:
+            types = res[1]
+            shape = jnp.broadcast_shapes(*types.shapes)
+            moving = [(i, x_dot) for i, x_dot in enumerate(dots) if x_dot is not None and slopes[i]]
+            terms = [partial(i, res, options) * x_dot for i, x_dot in moving]
+            return jnp.broadcast_to(sum(terms, jnp.zeros((), types.out)), shape).astype(types.out)
+
+        def vjp(res: Any, g: Any, **options: Any) -> tuple[Any, ...]:
+            types = res[1]
+            bars: list[Any] = []
+            for i, (shape, dtype) in enumerate(zip(types.shapes, types.dtypes, strict=True)):
+                if not has_tangent(jax.ShapeDtypeStruct(shape, dtype)):
+                    bars.append(None)
+                elif slopes[i] is None:
+                    bars.append(jnp.zeros(shape, dtype))
+                else:
+                    bars.append(unbroadcast(partial(i, res, options) * g, shape).astype(dtype))
+            return tuple(bars)
+
+        return result.defrule(fwd=fwd, jvp=jvp, vjp=vjp)
+
+    return door
+
+
+def _check(rule: Rule, names: list[str], slopes: tuple[Any, ...], read: list[tuple[str, ...]]) -> None:
+    arguments = [p for p in inspect.signature(rule.primal).parameters if p not in rule.static]
+    if len(arguments) != len(slopes):
+        raise RuleError(
+            f"{rule.name}: elementwise needs one slope for each argument, ({', '.join(arguments)}); got {len(slopes)}"
+        )
+    for name, names_read in zip(names, read, strict=True):
+        unknown = set(names_read) - {*arguments, *rule.static, "y"}
+        if unknown:
+            known = ", ".join([*arguments, *rule.static, "y"])
+            raise RuleError(f"{rule.name}: the slope in {name} reads {sorted(unknown)}; it may read {known}")
