@@ -1,0 +1,1 @@
+"""A rule beside its rivals: what calling it costs."""
