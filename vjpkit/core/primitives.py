@@ -107,8 +107,7 @@ def _function_impl(*leaves: Any, function: Function, jaxpr: Any) -> Any:
 def _function_jvp(primals: Leaves, tangents: Leaves, *, function: Function, jaxpr: Any) -> tuple[Leaves, Leaves]:
     perturbed = tuple(map(_perturbed, tangents))
     if not any(perturbed):
-        out = bind_function(function, primals, jaxpr)
-        return out, [_zero(a) for a in jaxpr.out_avals]
+        return bind_function(function, primals, jaxpr), [_zero(a) for a in jaxpr.out_avals]
     out, dots = function.jvp(primals, [t for t in tangents if _perturbed(t)], perturbed)
     dot = iter(dots)
     return out, [next(dot) if has_tangent(a) else _zero(a) for a in jaxpr.out_avals]
