@@ -1,5 +1,6 @@
 """Every mistake of a rule's author or caller gets an error that names rule, map and argument."""
 
+import functools
 import re
 
 import jax
@@ -249,6 +250,11 @@ def test_a_call_that_does_not_fit_the_signature():
         dense_with()(X, W)
     with pytest.raises(TypeError, match=re.escape("dense(x, w, b): got an unexpected keyword argument 'bias'")):
         dense_with()(X, W, B, bias=B)
+
+
+def test_a_function_without_a_name_is_refused():
+    with pytest.raises(RuleError, match="a rule is made of a function with a name, got partial"):
+        rule(functools.partial(jnp.sum, axis=0))
 
 
 def test_neither_map():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vjpkit.core.answers import has_tangent
+from vjpkit.core.answers import Spec, has_tangent, spec
 from vjpkit.core.broadcasting import Shape, unbroadcast
 from vjpkit.core.errors import RuleError
 from vjpkit.core.rule import Rule
@@ -21,11 +23,14 @@ Slope = Callable[..., Any]
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class _Types:
-    """Shapes and dtypes of the arguments and dtype of the output, kept beside the residuals."""
+    """The kinds of the arguments, and the dtype of the output: kept beside the residuals, and no array."""
 
-    shapes: tuple[Shape, ...]
-    dtypes: tuple[Any, ...]
+    args: tuple[Spec, ...]
     out: Any
+
+    @property
+    def shapes(self) -> list[Shape]:
+        return [x.shape for x in self.args]
 
 
 def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...] = ()) -> Callable[[Callable], Rule]:
@@ -44,7 +49,7 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
              static: as in `rule`.
     Raises:  RuleError where slopes and arguments differ in number, or a slope reads a name that does not exist.
     """
-    slopes = (slope,) if callable(slope) else tuple(slope)
+    slopes: tuple[Any, ...] = (slope,) if callable(slope) else tuple(slope)
 
     def door(primal: Callable[..., Any]) -> Rule:
         result = Rule(primal, static)
@@ -56,31 +61,28 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
         def fwd(*args: Any, **options: Any) -> tuple[Any, Any]:
             y = result.evaluate(*args, **options)
             values = {"y": y} | dict(zip(names, args, strict=True))
-            types = _Types(tuple(map(jnp.shape, args)), tuple(map(jnp.result_type, args)), y.dtype)
-            return y, ({n: values[n] for n in kept}, types)
+            return y, ({n: values[n] for n in kept}, _Types(tuple(map(spec, args)), y.dtype))
 
-        def partial(i: int, res: Any, options: dict[str, Any]) -> Any:
-            s, known = slopes[i], res[0] | options
-            return None if s is None else s(**{n: known[n] for n in read[i]})
+        def slope_at(i: int, res: Any, options: dict[str, Any]) -> Any:
+            known = res[0] | options
+            return slopes[i](**{n: known[n] for n in read[i]})
 
         def jvp(res: Any, *dots: Any, **options: Any) -> Any:
             types = res[1]
-            shape = jnp.broadcast_shapes(*types.shapes)
             moving = [(i, x_dot) for i, x_dot in enumerate(dots) if x_dot is not None and slopes[i]]
-            terms = [partial(i, res, options) * x_dot for i, x_dot in moving]
-            return jnp.broadcast_to(sum(terms, jnp.zeros((), types.out)), shape).astype(types.out)
+            terms = [slope_at(i, res, options) * x_dot for i, x_dot in moving]
+            y_dot = functools.reduce(operator.add, terms) if terms else jnp.zeros(())
+            return jnp.broadcast_to(y_dot, jnp.broadcast_shapes(*types.shapes)).astype(types.out)
 
         def vjp(res: Any, g: Any, **options: Any) -> tuple[Any, ...]:
-            types = res[1]
-            bars: list[Any] = []
-            for i, (shape, dtype) in enumerate(zip(types.shapes, types.dtypes, strict=True)):
-                if not has_tangent(jax.ShapeDtypeStruct(shape, dtype)):
-                    bars.append(None)
-                elif slopes[i] is None:
-                    bars.append(jnp.zeros(shape, dtype))
-                else:
-                    bars.append(unbroadcast(partial(i, res, options) * g, shape).astype(dtype))
-            return tuple(bars)
+            def bar(i: int, x: Spec) -> Any:
+                if not has_tangent(x):
+                    return None
+                if slopes[i] is None:
+                    return jnp.zeros(x.shape, x.dtype)
+                return unbroadcast(slope_at(i, res, options) * g, x.shape).astype(x.dtype)
+
+            return tuple(bar(i, x) for i, x in enumerate(res[1].args))
 
         return result.defrule(fwd=fwd, jvp=jvp, vjp=vjp)
 

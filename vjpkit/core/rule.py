@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -31,13 +32,14 @@ class Rule:
     """
 
     def __init__(self, primal: Fn, static: tuple[str, ...] = ()) -> None:
+        if not hasattr(primal, "__name__"):
+            raise RuleError(f"a rule is made of a function with a name, got {type(primal).__name__} {primal!r}")
         functools.update_wrapper(self, primal)
-        code = primal.__code__
         self.primal = primal
         self.evaluate = options_by_keyword(primal, static)
         self.name = primal.__name__
         self.path = f"{primal.__module__}.{primal.__qualname__}"
-        self.source = f"{code.co_filename}:{code.co_firstlineno}"
+        self.source = _source(primal)
         self.static = static
         self.fwd: Fn = self._undefined
         self.jvp: Fn | None = None
@@ -103,6 +105,12 @@ class Rule:
 
     def __repr__(self) -> str:
         return f"<rule {self.name}{self._signature.whole}>"
+
+
+def _source(primal: Fn) -> str:
+    """Where the function is written, as `file:line`."""
+    code = getattr(inspect.unwrap(primal), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(primal)
 
 
 @overload
