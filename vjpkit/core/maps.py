@@ -12,6 +12,7 @@ from jax import tree_util as tu
 
 from vjpkit.core.answers import Spec, cotangent_leaves, has_tangent, tangent_leaves
 from vjpkit.core.carried import Map
+from vjpkit.core.zeros import without_zeros
 
 if TYPE_CHECKING:
     from vjpkit.core.call import Call
@@ -61,10 +62,21 @@ class LinearMap(Map):
         if rule.jvp is None:
             spaces = [s for s in self.out_specs if has_tangent(s)]
             return list(jax.linear_transpose(lambda *g: self._vjp(res, g), *spaces)(list(dots)))
+        kept = tu.tree_leaves(res)
+        spaces = [s for s in self.in_specs if has_tangent(s)]
+        moves = [p for s, p in zip(self.in_specs, self.perturbed, strict=True) if has_tangent(s)]
         dot = iter(dots)
-        leaves = [next(dot) if p else jnp.zeros(s.shape, s.dtype) if has_tangent(s) else None
-                  for s, p in zip(self.in_specs, self.perturbed, strict=True)]  # fmt: skip
-        y_dot = rule.jvp(res, *self.call.arguments(leaves), **dict(self.call.static))
+        every_dot = [next(dot) if m else jnp.zeros(s.shape, s.dtype) for s, m in zip(spaces, moves, strict=True)]
+        if all(moves):
+            return self._whole_jvp(*kept, *every_dot)
+        return without_zeros(self._whole_jvp, [False] * len(kept) + [not m for m in moves])(*kept, *every_dot)
+
+    def _whole_jvp(self, *operands: Any) -> list[Any]:
+        """The rule's jvp of residuals and the tangents of all arguments that have one."""
+        rule, dot = self.call.rule, iter(operands[self.n_res :])
+        res = tu.tree_unflatten(self.res_tree, operands[: self.n_res])
+        dots = self.call.arguments([next(dot) if has_tangent(s) else None for s in self.in_specs])
+        y_dot = rule.jvp(res, *dots, **dict(self.call.static))
         answer = tangent_leaves(f"{rule.name}.jvp", y_dot, self.out_tree, self.out_specs)
         return [y for y in answer if y is not None]
 
