@@ -89,12 +89,12 @@ def test_an_infinite_residual_does_not_make_nan_of_a_zero():
         lambda a, b: [b - a],
         lambda a, b: [a + b, 2 * b, -b],
         lambda a, b: [jnp.where(X > 0, a, b)],
+        lambda a, b: [b + a[0, 0], a[0, 0] + b, a[0, 0] - b, b - a[0, 0]],
         lambda a, b: [jax.jit(lambda a, b: a + 3 * b)(a, b)],
         lambda a, b: [jnp.concatenate([a, b]), b + b],
         lambda a, b: [jax.lax.scan(lambda c, x: (c + x, c), a[0], b)[1]],
     ],
 )
 def test_cutting_zeros_changes_no_value(f):
-    np.testing.assert_array_equal(
-        jnp.concatenate(without_zeros(f, [False, True])(X, 0 * X)), jnp.concatenate(f(X, 0 * X))
-    )
+    for ours, plain in zip(without_zeros(f, [False, True])(X, 0 * X), f(X, 0 * X), strict=True):
+        np.testing.assert_array_equal(ours, plain)

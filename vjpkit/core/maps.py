@@ -76,6 +76,7 @@ class LinearMap(Map):
         rule, dot = self.call.rule, iter(operands[self.n_res :])
         res = tu.tree_unflatten(self.res_tree, operands[: self.n_res])
         dots = self.call.arguments([next(dot) if has_tangent(s) else None for s in self.in_specs])
+        assert rule.jvp is not None
         y_dot = rule.jvp(res, *dots, **dict(self.call.static))
         answer = tangent_leaves(f"{rule.name}.jvp", y_dot, self.out_tree, self.out_specs)
         return [y for y in answer if y is not None]

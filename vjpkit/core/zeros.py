@@ -13,13 +13,10 @@ import jax
 
 from vjpkit.core.primitives import jaxpr_as_fun
 
-# Zero wherever all operands are.
-_LINEAR = frozenset(
-    "neg reshape transpose broadcast_in_dim reduce_sum convert_element_type squeeze expand_dims slice rev copy cumsum "
-    "concatenate real imag conj add add_any sub pvary psum psum_invariant".split()
-)
-# Zero wherever any operand is.
-_PRODUCTS = frozenset("mul dot_general conv_general_dilated".split())
+ADDITIONS = {"add", "add_any", "sub"}
+PRODUCTS = {"mul", "dot_general", "conv_general_dilated"}  # zero where one operand is
+LINEAR = {*ADDITIONS, "neg", "reshape", "transpose", "broadcast_in_dim", "reduce_sum", "convert_element_type",
+          "squeeze", "slice", "rev", "copy", "cumsum", "concatenate", "real", "imag"}  # fmt: skip  # where all are
 
 
 def without_zeros(f: Callable[..., Sequence[Any]], zero: Sequence[bool]) -> Callable[..., list[Any]]:
@@ -51,18 +48,17 @@ def _cut(jaxpr: Any, zero: Sequence[bool]) -> tuple[Any, list[bool]]:
     for eqn in jaxpr.eqns:
         eqn = eqn.replace(invars=[current(v) for v in eqn.invars])
         name, none = eqn.primitive.name, [is_zero(v) for v in eqn.invars]
-        if name in ("add", "add_any", "sub") and none[-1] and not none[0]:
-            same[eqn.outvars[0]] = eqn.invars[0]
-            continue
-        if name in ("add", "add_any") and none[0] and not none[1]:
-            same[eqn.outvars[0]] = eqn.invars[1]
-            continue
+        if name in ADDITIONS and sorted(none) == [False, True] and (name, none[0]) != ("sub", True):
+            other = eqn.invars[none.index(False)]
+            if other.aval.shape == eqn.outvars[0].aval.shape:  # a scalar may have been broadcast
+                same[eqn.outvars[0]] = other
+                continue
         if name == "jit" and any(none):
             inner = eqn.params["jaxpr"]
             cut, out = _cut(inner.jaxpr, none)
             eqn = eqn.replace(params={**eqn.params, "jaxpr": inner.replace(jaxpr=cut)})
             zeros |= {v for v, z in zip(eqn.outvars, out, strict=True) if z}
-        elif (name in _LINEAR and all(none)) or (name in _PRODUCTS and any(none)):
+        elif (name in LINEAR and all(none)) or (name in PRODUCTS and any(none)):
             zeros |= set(eqn.outvars)
         eqns.append(eqn)
     outvars = [current(v) for v in jaxpr.outvars]
