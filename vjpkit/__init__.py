@@ -1,5 +1,7 @@
 """Differentiable functions for JAX whose derivatives are written by hand, and the tools that prove them right."""
 
+from vjpkit import losses as losses
+from vjpkit import nn as nn
 from vjpkit.core import DtypeError as DtypeError
 from vjpkit.core import RegistrationError as RegistrationError
 from vjpkit.core import Rule as Rule

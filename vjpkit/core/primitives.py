@@ -52,9 +52,19 @@ def bind_function(function: Function, leaves: Leaves, jaxpr: Any) -> list[Any]:
 
 def bind_map(linear: Map, res: Leaves, vectors: Leaves, like: Leaves) -> list[Any]:
     """Apply a linear map whose answers have the types of the tangents of `like`."""
-    axes = frozenset[str]().union(*(_axes(x) for x in (*res, *vectors, *like)))
-    avals = tuple(jax.typeof(_varying(x, axes)).to_tangent_aval() for x in like)
-    return _bind_map(linear, [_varying(x, axes) for x in (*res, *vectors)], avals)
+    everything = varying_alike((*res, *vectors, *like))
+    n = len(res) + len(vectors)
+    return _bind_map(linear, everything[:n], tuple(jax.typeof(x).to_tangent_aval() for x in everything[n:]))
+
+
+def varying_alike(leaves: Leaves) -> list[Any]:
+    """The leaves, in shard_map all varying over the same mesh axes; the transpose of that cast is the psum it needs."""
+    each = [jax.typeof(x).manual_axis_type.varying for x in leaves]
+    axes = frozenset[str]().union(*each)
+    return [
+        jax.lax.pcast(x, tuple(sorted(axes - own)), to="varying") if axes - own else x
+        for x, own in zip(leaves, each, strict=True)
+    ]
 
 
 def equation_program(eqn: Any) -> Any:
@@ -76,17 +86,6 @@ def has_closure(trace: Any, leaves: Leaves) -> bool:
 
 def _bind_map(linear: Map, operands: Leaves, avals: tuple[Any, ...]) -> list[Any]:
     return linear.primitive.bind(*operands, linear=linear, avals=avals)
-
-
-def _axes(x: Any) -> frozenset[str]:
-    """The mesh axes of shard_map that `x` varies over."""
-    return jax.typeof(x).manual_axis_type.varying
-
-
-def _varying(x: Any, axes: frozenset[str]) -> Any:
-    """`x` made to vary over the mesh axes that its neighbours vary over; the transpose is the psum it needs."""
-    missing = tuple(sorted(axes - _axes(x)))
-    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def _perturbed(tangent: Any) -> bool:

@@ -12,7 +12,7 @@ from jax import tree_util as tu
 from vjpkit.core import mounting
 from vjpkit.core.call import Call
 from vjpkit.core.errors import RuleError
-from vjpkit.core.primitives import bind_function, has_closure, primitives
+from vjpkit.core.primitives import bind_function, has_closure, primitives, varying_alike
 from vjpkit.core.registry import registry
 from vjpkit.core.signature import Signature, options_by_keyword
 from vjpkit.core.stock import stock
@@ -78,7 +78,7 @@ class Rule:
     def custom_vjp(self, *args: Any, **kwargs: Any) -> Any:
         """The rule as a stock `jax.custom_vjp` function: reverse mode alone, no primitive of ours."""
         call, leaves, _ = self._read(args, kwargs)
-        return stock(call)(*leaves)
+        return stock(call)(*varying_alike(leaves))
 
     def argument_names(self, count: int) -> list[str]:
         """What messages call the first `count` arguments."""
