@@ -11,7 +11,7 @@ from vjpkit.core import elementwise, registry, rule
 
 
 @rule(static=("scale",))
-def dense(x, w, b=0.0, *, scale=1.0):
+def scaled_dense(x, w, b=0.0, *, scale=1.0):
     """A layer."""
     return scale * (x @ w) + b
 
@@ -30,7 +30,7 @@ def dense_vjp(res, g, scale):  # x̄ = s g Wᵀ    W̄ = s xᵀ g    b̄ = Σ g
     return scale * g @ w.T, scale * x.T @ g, g.sum()
 
 
-dense.defrule(fwd=dense_fwd, jvp=dense_jvp, vjp=dense_vjp)
+scaled_dense.defrule(fwd=dense_fwd, jvp=dense_jvp, vjp=dense_vjp)
 
 X, W = jnp.linspace(-1, 1, 6).reshape(2, 3), jnp.linspace(0, 1, 15).reshape(3, 5)
 
@@ -40,17 +40,17 @@ def primitives(f, *args):
 
 
 def test_looks_like_its_primal():
-    assert dense.__name__ == dense.name == "dense"
-    assert dense.__doc__ == "A layer."
-    assert inspect.signature(dense) == inspect.signature(dense.primal)
-    assert repr(dense) == "<rule dense(x, w, b=0.0, *, scale=1.0)>"
-    assert (dense.fwd, dense.jvp, dense.vjp) == (dense_fwd, dense_jvp, dense_vjp)
-    assert dense.static == ("scale",)
+    assert scaled_dense.__name__ == scaled_dense.name == "scaled_dense"
+    assert scaled_dense.__doc__ == "A layer."
+    assert inspect.signature(scaled_dense) == inspect.signature(scaled_dense.primal)
+    assert repr(scaled_dense) == "<rule scaled_dense(x, w, b=0.0, *, scale=1.0)>"
+    assert (scaled_dense.fwd, scaled_dense.jvp, scaled_dense.vjp) == (dense_fwd, dense_jvp, dense_vjp)
+    assert scaled_dense.static == ("scale",)
 
 
 def test_is_listed():
-    assert registry[dense.path] is registry["dense"] is dense
-    assert dense.path in list(registry)
+    assert registry[scaled_dense.path] is registry["scaled_dense"] is scaled_dense
+    assert scaled_dense.path in list(registry)
     assert len(registry) == len(list(registry))
     with pytest.raises(KeyError, match="no rule named 'nothing'"):
         registry["nothing"]
@@ -80,19 +80,19 @@ def test_a_bare_name_that_two_modules_share_is_ambiguous():
 
 
 def test_one_equation_under_its_own_name():
-    assert primitives(dense, X, W) == ["dense"]
-    names = primitives(jax.grad(lambda w: dense(X, w).sum()), W)
-    assert "dense_vjp" in names
-    assert "dense_jvp" not in names
-    assert "dense_jvp" in primitives(lambda x: jax.jvp(lambda x: dense(x, W), (x,), (x,)), X)
+    assert primitives(scaled_dense, X, W) == ["scaled_dense"]
+    names = primitives(jax.grad(lambda w: scaled_dense(X, w).sum()), W)
+    assert "scaled_dense_vjp" in names
+    assert "scaled_dense_jvp" not in names
+    assert "scaled_dense_jvp" in primitives(lambda x: jax.jvp(lambda x: scaled_dense(x, W), (x,), (x,)), X)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: dense(X, W),
-        lambda: dense(w=W, x=X),
-        lambda: dense(X, w=W, b=0.0, scale=1.0),
+        lambda: scaled_dense(X, W),
+        lambda: scaled_dense(w=W, x=X),
+        lambda: scaled_dense(X, w=W, b=0.0, scale=1.0),
     ],
     ids=["positional", "keywords", "defaults spelt out"],
 )
@@ -101,10 +101,10 @@ def test_calls_are_read_by_the_primals_signature(call):
 
 
 def test_static_options_reach_every_map():
-    y, vjp = jax.vjp(lambda x, w, b: dense(x, w, b, scale=3.0), X, W, 1.0)
+    y, vjp = jax.vjp(lambda x, w, b: scaled_dense(x, w, b, scale=3.0), X, W, 1.0)
     np.testing.assert_allclose(y, 3 * (X @ W) + 1)
     np.testing.assert_allclose(vjp(jnp.ones_like(y))[1], 3 * X.T @ jnp.ones_like(y))
-    _, y_dot = jax.jvp(lambda w: dense(X, w, scale=3.0), (W,), (W,))
+    _, y_dot = jax.jvp(lambda w: scaled_dense(X, w, scale=3.0), (W,), (W,))
     np.testing.assert_allclose(y_dot, 3 * (X @ W))
 
 
@@ -162,9 +162,9 @@ def test_traced_and_compiled_once_per_signature():
 def test_repeated_layers_share_one_program():
     def chain(x):
         for _ in range(8):
-            x = dense(x, jnp.eye(3))
+            x = scaled_dense(x, jnp.eye(3))
         return x.sum()
 
     text = jax.jit(jax.grad(chain)).lower(X).as_text()
-    assert text.count("func.func private @dense_vjp") == 1
-    assert text.count("call @dense_vjp") == 8
+    assert text.count("func.func private @scaled_dense_vjp") == 1
+    assert text.count("call @scaled_dense_vjp") == 8

@@ -55,6 +55,6 @@ def _rewrite_param(value: Any, program: Callable[[Any], Any]) -> Any:
         return rewrite(value, program)
     if isinstance(value, Jaxpr):
         return _rewrite(value, program)
-    if isinstance(value, tuple | list):
+    if type(value) in (tuple, list):
         return type(value)(_rewrite_param(v, program) for v in value)
     return value
