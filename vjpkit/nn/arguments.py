@@ -1,0 +1,81 @@
+"""Whether arguments fit: messages name function, argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from types import EllipsisType
+
+import jax
+import jax.numpy as jnp
+
+from vjpkit.core import DtypeError, ShapeError
+from vjpkit.core.answers import has_tangent, show, spec
+from vjpkit.core.broadcasting import Shape
+
+
+def _misfit(function: str, name: str, expected: str, a: jax.Array) -> str:
+    return f"{function}: argument {name} does not fit: expected {expected}, got {show(spec(a))}"
+
+
+def same_dtype(function: str, **arguments: jax.Array) -> None:
+    """DtypeError unless all arguments have one dtype, float or complex."""
+    wanted, dtype = "a float or complex dtype", None
+    for name, a in arguments.items():
+        if not has_tangent(spec(a)) or dtype not in (None, a.dtype):
+            raise DtypeError(_misfit(function, name, wanted, a))
+        if dtype is None:
+            wanted, dtype = f"{a.dtype}, the dtype of {name}", a.dtype
+
+
+def real(function: str, **arguments: jax.Array | None) -> None:
+    """DtypeError for a complex argument."""
+    for name, a in arguments.items():
+        if a is not None and jnp.iscomplexobj(a):
+            raise DtypeError(_misfit(function, name, "a real dtype", a))
+
+
+def floating(function: str, **arguments: jax.Array | None) -> None:
+    """DtypeError for an argument that is not real floats."""
+    for name, a in arguments.items():
+        if a is not None and not jnp.issubdtype(a.dtype, jnp.floating):
+            raise DtypeError(_misfit(function, name, "a real float dtype", a))
+
+
+def shaped(function: str, name: str, a: jax.Array, *axes: int | str | EllipsisType) -> Shape:
+    """The shape of `a`, which must be `axes`: sizes, names of free axes, first perhaps `...`; else ShapeError."""
+    fixed = [n for n in axes if n is not ...]
+    sizes = a.shape[max(a.ndim - len(fixed), 0) :]
+    right_rank = a.ndim >= len(fixed) if ... in axes else a.ndim == len(fixed)
+    if not right_rank or any(isinstance(n, int) and n != size for n, size in zip(fixed, sizes, strict=True)):
+        expected = ", ".join("..." if n is ... else str(n) for n in axes)
+        raise ShapeError(_misfit(function, name, f"[{expected}]", a))
+    return a.shape
+
+
+def broadcast(function: str, **arguments: jax.Array | None) -> Shape:
+    """The shape that the arguments broadcast to; ShapeError where they do not."""
+    shape: Shape = ()
+    for name, a in arguments.items():
+        if a is not None:
+            try:
+                shape = jnp.broadcast_shapes(shape, a.shape)
+            except ValueError:
+                raise ShapeError(_misfit(function, name, f"what broadcasts against {list(shape)}", a)) from None
+    return shape
+
+
+def mask(function: str, where: jax.Array | None, shape: Shape) -> None:
+    """DtypeError unless `where` is bool, ShapeError unless it broadcasts to `shape`."""
+    if where is not None and where.dtype != jnp.bool_:
+        raise DtypeError(_misfit(function, "where", "bool", where))
+    broadcasts_to(function, shape, where=where)
+
+
+def broadcasts_to(function: str, shape: Shape, **arguments: jax.Array | None) -> None:
+    """ShapeError unless each argument broadcasts to `shape`."""
+    for name, a in arguments.items():
+        try:
+            fits = a is None or jnp.broadcast_shapes(jnp.shape(a), shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(_misfit(function, name, f"what broadcasts to {list(shape)}", a))

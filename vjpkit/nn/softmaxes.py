@@ -1,0 +1,224 @@
+"""Softmax, its logarithm, and the sum below it, as in `jax.nn`, with finite gradients where a row is empty.
+
+A row is what `axis` spans. Entries at −∞, and those that `where` leaves out, have no share in it; a row without
+shares is empty, and no gradient goes to it. Sums are taken in float32 at least.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+from jax.lax import stop_gradient
+
+from vjpkit.core import rule
+from vjpkit.core.broadcasting import unbroadcast
+from vjpkit.nn.arguments import broadcast, mask, real
+from vjpkit.nn.precision import narrow, wide
+
+Axis = int | tuple[int, ...] | None
+
+# ---------------------------------------------------------------------------------------------- softmax
+
+
+@rule(static=("axis",))
+def softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
+    """Positive shares that sum to one.
+
+        y_i = exp x_i / Σ_j exp x_j
+
+    Args:    x: any real dtype.  axis: what the sum runs over, an axis, several, or None for all.
+             where: bools that broadcast to the shape of x; what is False is left out, and gets 0.
+    Returns: like x; floats for integers.
+    Rule:    ẏ = y (ẋ − Σ y ẋ)     x̄ = y (g − Σ y g)
+             J = diag y − y yᵀ is its own transpose; keeps y.
+    Edges:   −∞: 0.  Empty row: 0 throughout, gradient 0 (jax.nn: so where all is left out, NaN where all is −∞).
+             +∞: NaN there, 0 elsewhere, gradient NaN (jax.nn: NaN throughout): it is never a mask but an
+             overflow, and stays visible.
+    Raises:  ShapeError, DtypeError where `where` does not fit; DtypeError for complex numbers.
+    Source:  jax.nn.softmax.
+    """
+    real("softmax", x=x)
+    mask("softmax", where, x.shape)
+    top, total = _top_and_total(x, axis, where)
+    return narrow(_shares(x, where, top, total), x)
+
+
+def softmax_fwd(x, where, *, axis):
+    y = softmax.primal(x, axis, where)
+    return y, y
+
+
+def softmax_jvp(res, x_dot, where_dot, *, axis):  # ẏ = y (ẋ − Σ y ẋ)
+    return _times_jacobian(res, x_dot, axis)
+
+
+def softmax_vjp(res, g, *, axis):  # x̄ = y (g − Σ y g)
+    return _times_jacobian(res, g, axis), None
+
+
+def _times_jacobian(y, v, axis):  # (diag y − y yᵀ) v
+    p, v = wide(y), wide(v)
+    return (p * (v - (p * v).sum(axis, keepdims=True))).astype(y.dtype)
+
+
+softmax.defrule(fwd=softmax_fwd, jvp=softmax_jvp, vjp=softmax_vjp)
+
+
+# ------------------------------------------------------------------------------------------ log_softmax
+
+
+@rule(static=("axis",))
+def log_softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
+    """The logarithm of softmax.
+
+        y_i = x_i − log Σ_j exp x_j
+
+    Args:    x: any real dtype.  axis: what the sum runs over, an axis, several, or None for all.
+             where: bools that broadcast to the shape of x; what is False is left out, and gets −∞.
+    Returns: like x; floats for integers.
+    Rule:    ẏ = ẋ − Σ p ẋ         x̄ = g − p Σ g            p = softmax x
+             keeps x, where and, per row, max x and Σ exp(x − max x): p is then exact to rounding at logits of
+             ±1e4 and in half precision, where exp y and exp(x − log Σ) are not.
+    Edges:   −∞: −∞, with slope 1 in itself, the limit.  Left out: gradient 0.
+             Empty row: −∞ throughout, gradient 0 (jax.nn: so where all is left out, NaN where all is −∞).
+             +∞: NaN there, value and gradient, −∞ elsewhere (jax.nn: NaN throughout): an overflow stays visible.
+    Raises:  ShapeError, DtypeError where `where` does not fit; DtypeError for complex numbers.
+    Source:  jax.nn.log_softmax.
+    """
+    real("log_softmax", x=x)
+    mask("log_softmax", where, x.shape)
+    return _log_softmax(x, where, *_top_and_total(x, axis, where))
+
+
+def _log_softmax(x, where, top, total):
+    return narrow(_left_in(wide(x) - top - jnp.log(_nonzero(total)), where, -jnp.inf), x)
+
+
+def log_softmax_fwd(x, where, *, axis):
+    top, total = _top_and_total(x, axis, where)
+    return _log_softmax(x, where, top, total), (x, where, top, total)
+
+
+def log_softmax_jvp(res, x_dot, where_dot, *, axis):  # ẏ = ẋ − Σ p ẋ
+    x, where, top, total = res
+    x_dot = wide(x_dot)
+    y_dot = x_dot - (_shares(x, where, top, total) * x_dot).sum(axis, keepdims=True)
+    return jnp.where(total == 0, 0, _left_in(y_dot, where, 0)).astype(x.dtype)
+
+
+def log_softmax_vjp(res, g, *, axis):  # x̄ = g − p Σ g
+    x, where, top, total = res
+    g = jnp.where(total == 0, 0, _left_in(g, where, 0))
+    x_bar = g - _shares(x, where, top, total) * g.sum(axis, keepdims=True)
+    return x_bar.astype(x.dtype), None
+
+
+log_softmax.defrule(fwd=log_softmax_fwd, jvp=log_softmax_jvp, vjp=log_softmax_vjp)
+
+
+# -------------------------------------------------------------------------------------------- logsumexp
+
+
+@rule(static=("axis", "keepdims", "return_sign"))
+def logsumexp(
+    a: Array,
+    axis: Axis = None,
+    b: Array | None = None,
+    keepdims: bool = False,
+    return_sign: bool = False,
+    where: Array | None = None,
+) -> Array | tuple[Array, Array]:
+    """A smooth maximum.
+
+        y = log Σ_i b_i exp a_i
+
+    Args:    a: any real dtype.  axis: what the sum runs over, an axis, several, or None for all.
+             b: factors of any sign, 1 if None.  keepdims: the axes that were summed stay, with size 1.
+             return_sign: the pair log |Σ|, sign Σ.  where: bools; what is False is left out.
+             a, b and where broadcast against each other.
+    Returns: the dtype that a and b promote to, floats for integers; NaN where Σ < 0, but for return_sign.
+    Rule:    ẏ = Σ p (b ȧ + ḃ)      ā = g b p      b̄ = g p      p = exp a / Σ b exp a; the sign's derivative is 0
+             keeps a, b, where and, per row, the y before rounding, as max a and Σ b exp(a − max a): p is then
+             exact to rounding at ±1e4 and in half precision, where exp(a − y) is not.
+    Edges:   −∞: p = 0.  Σ = 0 (an empty row, or all cancels): y = −∞, gradient 0 (jax.nn: NaN, ±∞).
+             b = 0: b̄ = g p, the derivative (jax.nn: 0).  Σ < 0: the gradient is that of log |Σ|.
+             +∞: y = ∞, p = NaN there, 0 elsewhere, as jax.nn: an overflow stays visible.
+    Raises:  ShapeError where a, b and where do not broadcast; DtypeError for complex numbers, and unless where is bool.
+    Source:  jax.nn.logsumexp, which is jax.scipy.special.logsumexp.
+    """
+    real("logsumexp", a=a, b=b)
+    mask("logsumexp", where, broadcast("logsumexp", a=a, b=b, where=where))
+    return _logsumexp(a, b, axis, keepdims, return_sign, *_top_and_total(a, axis, where, b))
+
+
+def _logsumexp(a, b, axis, keepdims, return_sign, top, total):
+    y = top + jnp.log(abs(total) if return_sign else total)
+    out = [narrow(r if keepdims else r.squeeze(axis), a, 0 if b is None else b) for r in (y, jnp.sign(total))]
+    return tuple(out) if return_sign else out[0]
+
+
+def logsumexp_fwd(a, b, where, *, axis, keepdims, return_sign):
+    top, total = _top_and_total(a, axis, where, b)
+    return _logsumexp(a, b, axis, keepdims, return_sign, top, total), (a, b, where, top, total)
+
+
+def logsumexp_jvp(res, a_dot, b_dot, where_dot, *, axis, keepdims, return_sign):  # ẏ = Σ p (b ȧ + ḃ)
+    a, b, where, top, total = res
+    p = _shares(a, where, top, total)
+    terms = 0.0
+    if a_dot is not None:
+        terms += _times(p, b) * a_dot
+    if b_dot is not None:
+        terms += _times(p, b_dot)
+    y_dot = narrow(terms.sum(axis, keepdims=keepdims), a, 0 if b is None else b)
+    return (y_dot, jnp.zeros_like(y_dot)) if return_sign else y_dot
+
+
+def logsumexp_vjp(res, g, *, axis, keepdims, return_sign):  # ā = g b p    b̄ = g p
+    a, b, where, top, total = res
+    g = wide(g[0] if return_sign else g).reshape(top.shape)
+    p = _shares(a, where, top, total)
+    return _cotangent(g * _times(p, b), a), _cotangent(g * p, b), None
+
+
+logsumexp.defrule(fwd=logsumexp_fwd, jvp=logsumexp_jvp, vjp=logsumexp_vjp)
+
+
+# --------------------------------------------------------------------------------------- what they share
+
+
+def _top_and_total(x, axis, where, b=None):
+    """Each row's maximum, cut to finite, and Σ b exp(x − maximum), which is 0 in an empty row."""
+    x = _left_in(x, where, -jnp.inf)
+    if b is not None:
+        b = _left_in(b, where, 0)
+        x = jnp.where(b == 0, -jnp.inf, x)
+    limits = jnp.finfo(x.dtype)
+    top = stop_gradient(jnp.clip(x.max(axis, keepdims=True, initial=-jnp.inf), limits.min, limits.max))
+    return top, _times(jnp.exp(x - top), b).sum(axis, keepdims=True)
+
+
+def _shares(x, where, top, total):
+    """exp x / Σ b exp x; 0 for what is left out, and where the sum is 0."""
+    return jnp.where(total == 0, 0, jnp.exp(_left_in(x, where, -jnp.inf) - top) / _nonzero(total))
+
+
+def _left_in(x, where, otherwise):
+    return jnp.where(True if where is None else where, wide(x), otherwise)
+
+
+def _nonzero(total):
+    return jnp.where(total == 0, 1, total)
+
+
+def _times(p, b):
+    """p b, and 0 where b is, however large p; p itself for no b."""
+    return p if b is None else jnp.where(b == 0, 0, p * wide(b))
+
+
+def _cotangent(bar, x):
+    """`bar` in the shape and dtype of `x`, which broadcast; None where x has no tangent."""
+    if x is None or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return None
+    bar = jnp.broadcast_to(bar, jnp.broadcast_shapes(bar.shape, x.shape))
+    return unbroadcast(bar, x.shape).astype(x.dtype)
