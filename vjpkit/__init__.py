@@ -2,6 +2,10 @@
 
 from vjpkit import losses as losses
 from vjpkit import nn as nn
+from vjpkit.bench import bench as bench
+from vjpkit.check import check as check
+from vjpkit.check import check_jvp as check_jvp
+from vjpkit.check import check_vjp as check_vjp
 from vjpkit.core import DtypeError as DtypeError
 from vjpkit.core import RegistrationError as RegistrationError
 from vjpkit.core import Rule as Rule

@@ -61,6 +61,23 @@ def test_a_python_number_does_not_promote():
     assert jax.grad(lambda x: power(x, 2.0).sum())(x).dtype == jnp.bfloat16
 
 
+def test_a_real_argument_beside_a_complex_one_has_a_real_cotangent():
+    @elementwise(slope=(lambda z: z, lambda x: x))
+    def times(x, z):
+        return x * z
+
+    x, z = jnp.arange(1.0, 4.0), jnp.array([1 + 2j, 3j, -1.0])
+    both_modes(times, times.primal, x, z)
+
+
+def test_python_numbers_as_primals_tangents_and_cotangents():
+    y, y_dot = jax.jvp(lambda x: power(x, 3.0), (2.0,), (1.0,))
+    assert (float(y), float(y_dot)) == (8.0, 12.0)
+    assert float(jax.grad(lambda x: power(x, 3.0))(2.0)) == 12.0
+    assert jax.typeof(power(2.0, 3.0)) == jax.typeof(power.primal(2.0, 3.0))
+    assert float(jax.vjp(lambda x: power.custom_vjp(x, 3.0), 2.0)[1](1.0)[0]) == 12.0
+
+
 def test_elementwise_without_a_slope_in_one_argument():
     @elementwise(slope=(lambda t: t, None), static=())
     def keep(x, t):

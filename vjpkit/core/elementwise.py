@@ -80,13 +80,20 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
                     return None
                 if slopes[i] is None:
                     return jnp.zeros(x.shape, x.dtype)
-                return unbroadcast(slope_at(i, res, options) * g, x.shape).astype(x.dtype)
+                return _unpromote(unbroadcast(slope_at(i, res, options) * g, x.shape), x.dtype)
 
             return tuple(bar(i, x) for i, x in enumerate(res[1].args))
 
         return result.defrule(fwd=fwd, jvp=jvp, vjp=vjp)
 
     return door
+
+
+def _unpromote(x_bar: Any, dtype: Any) -> Any:
+    """The transpose of a promotion: rounding, and of a promotion to complex the real part."""
+    if jnp.iscomplexobj(x_bar) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        x_bar = jnp.real(x_bar)
+    return x_bar.astype(dtype)
 
 
 def _check(rule: Rule, names: list[str], slopes: tuple[Any, ...], read: list[tuple[str, ...]]) -> None:

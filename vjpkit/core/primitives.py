@@ -89,7 +89,7 @@ def _bind_map(linear: Map, operands: Leaves, avals: tuple[Any, ...]) -> list[Any
 
 
 def _perturbed(tangent: Any) -> bool:
-    return type(tangent) is not ad.Zero and tangent.dtype != jax.dtypes.float0
+    return type(tangent) is not ad.Zero and jax.typeof(tangent).dtype != jax.dtypes.float0
 
 
 def _zero(aval: Any) -> ad.Zero:

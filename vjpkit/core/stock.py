@@ -31,7 +31,7 @@ def stock(call: Call) -> Any:
 
     def vjp(res: Any, g: Any) -> tuple[Any, ...]:
         kept, linear = res
-        bars = iter(linear(*kept, *(x for x in tu.tree_leaves(g) if x.dtype != jax.dtypes.float0)))
+        bars = iter(linear(*kept, *(x for x in tu.tree_leaves(g) if has_tangent(spec(x)))))
         return tuple(next(bars) if p else None for p in linear.perturbed)
 
     function = jax.custom_vjp(named(lambda *leaves: call(*leaves), call.name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import jax.numpy as jnp
@@ -47,12 +46,3 @@ def check_broadcast(function: str, argument: str, shape: tuple[int, ...], other:
             f"{function}: argument {argument}: expected a shape that broadcasts with {list(to)} of {other}, "
             f"got {list(shape)}"
         ) from None
-
-
-def class_axes(function: str, ndim: int, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """The axes that the classes lie along, counted from the end; None means all of them."""
-    given = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(int(a) % ndim - ndim for a in given if isinstance(a, Integral) and -ndim <= a < ndim)
-    if len(axes) != len(given) or len(set(axes)) != len(axes):
-        raise ShapeError(f"{function}: argument axis: expected distinct axes of {ndim}-dimensional logits, got {axis}")
-    return axes

@@ -5,15 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.nn import sigmoid
 
 from vjpkit.core import ShapeError, elementwise, rule
 from vjpkit.core.broadcasting import unbroadcast
-from vjpkit.losses.arguments import BOOL, FLOAT, INTEGER, REAL, check_broadcast, check_dtype, class_axes, wide
+from vjpkit.losses.arguments import FLOAT, INTEGER, REAL, check_broadcast, check_dtype, wide
+from vjpkit.losses.classes import (
+    Axes,
+    Axis,
+    check_classes,
+    class_axes,
+    class_mask,
+    class_rows,
+    is_label,
+    rows,
+    rows_transposed,
+)
 from vjpkit.losses.surprisal import marked_surprisal, present, read_row, surprisal
-
-Axis = int | tuple[int, ...]
 
 # ---------------------------------------------------------------------------- sigmoid binary cross-entropy
 
@@ -64,21 +73,6 @@ def sigmoid_binary_cross_entropy(logits: Array, labels: Array) -> Array:
 # ----------------------------------------------------------------------------------- softmax cross-entropy
 
 
-def _mask(where: Array | None, ndim: int, axes: tuple[int, ...]) -> Array | None:
-    """`where` with as many axes as the logits: one that says yes or no to whole examples gets the class axes."""
-    return where if where is None or where.ndim == ndim else jnp.expand_dims(where, axes)
-
-
-def _check(function: str, logits: Array, axis: Axis | None, where: Array | None) -> tuple[int, ...]:
-    check_dtype(function, "logits", logits, FLOAT)
-    check_dtype(function, "where", where, BOOL)
-    axes = class_axes(function, logits.ndim, axis)
-    mask = _mask(where, logits.ndim, axes)
-    if mask is not None:
-        check_broadcast(function, "where", mask.shape, "logits", logits.shape)
-    return axes
-
-
 @rule(static=("axis",))
 def softmax_cross_entropy(logits: Array, labels: Array, axis: Axis | None = -1, where: Array | None = None) -> Array:
     """The cross-entropy of a distribution y over classes and the softmax p of a row of logits.
@@ -105,7 +99,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, axis: Axis | None = -1, 
              of logits, labels or where do not broadcast with logits, or labels have more classes than logits.
     Source:  optax.losses.softmax_cross_entropy.
     """
-    axes = _check("softmax_cross_entropy", logits, axis, where)
+    axes = check_classes("softmax_cross_entropy", logits, axis, where)
     check_dtype("softmax_cross_entropy", "labels", labels, REAL)
     check_broadcast("softmax_cross_entropy", "labels", labels.shape, "logits", logits.shape)
     if any(labels.shape[a] not in (1, logits.shape[a]) for a in axes if -a <= labels.ndim):
@@ -116,9 +110,9 @@ def softmax_cross_entropy(logits: Array, labels: Array, axis: Axis | None = -1, 
     return softmax_cross_entropy_fwd(logits, labels, where, axis=axis)[0]
 
 
-def _read(logits: Array, labels: Array, where: Array | None, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
+def _read(logits: Array, labels: Array, where: Array | None, axes: Axes) -> tuple[Array, Array, Array]:
     """x, y, and the mark on the class that has more than half of its row's label: there is at most one."""
-    mask = _mask(where, logits.ndim, axes)
+    mask = class_mask(where, logits, axes)
     x = present(logits, mask)
     y = jnp.broadcast_to(labels, jnp.broadcast_shapes(logits.shape, labels.shape)).astype(x.dtype)
     y = y if mask is None else jnp.where(mask, y, 0)
@@ -128,7 +122,7 @@ def _read(logits: Array, labels: Array, where: Array | None, axes: tuple[int, ..
 def softmax_cross_entropy_fwd(
     logits: Array, labels: Array, where: Array | None, *, axis: Axis | None
 ) -> tuple[Array, Any]:
-    axes = class_axes("softmax_cross_entropy", logits.ndim, axis)
+    axes = class_axes("softmax_cross_entropy", logits, axis)
     x, y, marked = _read(logits, labels, where, axes)
     row = read_row(x, marked, axes)
     h = surprisal(x, row)
@@ -138,7 +132,7 @@ def softmax_cross_entropy_fwd(
     return loss.astype(jnp.result_type(logits, labels)), (logits, labels, where, row)
 
 
-def _slopes(res: Any, axes: tuple[int, ...]) -> tuple[Array, Array]:  # p Σy − y,  −ln p
+def _slopes(res: Any, axes: Axes) -> tuple[Array, Array]:  # p Σy − y,  −ln p
     logits, labels, where, row = res
     x, y, marked = _read(logits, labels, where, axes)
     h = surprisal(x, row)
@@ -146,14 +140,14 @@ def _slopes(res: Any, axes: tuple[int, ...]) -> tuple[Array, Array]:  # p Σy �
     in_logits = p * (jnp.sum(y, axes, keepdims=True) - y) - y * jnp.where(marked, row.others, 1 - p)
     in_labels = jnp.minimum(jnp.where(marked, marked_surprisal(h, row), h), jnp.finfo(logits.dtype).max)
     counts = row.peak != -jnp.inf
-    mask = _mask(where, logits.ndim, axes)
+    mask = class_mask(where, logits, axes)
     return jnp.where(counts, in_logits, 0), jnp.where(counts if mask is None else counts & mask, in_labels, 0)
 
 
 def softmax_cross_entropy_jvp(
     res: Any, logits_dot: Array, labels_dot: Array | None, where_dot: None, *, axis: Axis | None
 ) -> Array:  # ℓ̇ = Σ (p Σy − y) ẋ − Σ ln p ẏ
-    axes = class_axes("softmax_cross_entropy", logits_dot.ndim, axis)
+    axes = class_axes("softmax_cross_entropy", logits_dot, axis)
     in_logits, in_labels = _slopes(res, axes)
     terms = in_logits * logits_dot + (0 if labels_dot is None else in_labels * labels_dot)
     return jnp.sum(terms, axes).astype(jnp.result_type(*res[:2]))
@@ -163,7 +157,7 @@ def softmax_cross_entropy_vjp(
     res: Any, g: Array, *, axis: Axis | None
 ) -> tuple[Array, Array | None, None]:  # x̄ = g (p Σy − y)    ȳ = −g ln p
     logits, labels, *_ = res
-    axes = class_axes("softmax_cross_entropy", logits.ndim, axis)
+    axes = class_axes("softmax_cross_entropy", logits, axis)
     in_logits, in_labels = _slopes(res, axes)
     g = jnp.expand_dims(g, axes)
     logits_bar = unbroadcast(g * in_logits, logits.shape).astype(logits.dtype)
@@ -212,7 +206,7 @@ def softmax_cross_entropy_with_integer_labels(
     """
     if axis is None:
         raise ShapeError(f"{_NAME}: argument axis: expected an int or a tuple of ints, got None")
-    axes = _check(_NAME, logits, axis, where)
+    axes = check_classes(_NAME, logits, axis, where)
     check_dtype(_NAME, "labels", labels, INTEGER)
     batch = tuple(n for a, n in enumerate(logits.shape, -logits.ndim) if a not in axes)
     if labels.ndim != len(batch):
@@ -224,59 +218,37 @@ def softmax_cross_entropy_with_integer_labels(
     return softmax_cross_entropy_with_integer_labels_fwd(logits, labels, where, axis=axis)[0]
 
 
-def _rows(x: Array, axes: tuple[int, ...]) -> Array:
-    """[..., C]: the class axes last and merged, in the order in which a flat label counts them."""
-    return lax.collapse(jnp.moveaxis(x, axes, range(-len(axes), 0)), x.ndim - len(axes))
-
-
-def _rows_transposed(rows: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
-    """`_rows` undone, to `shape`."""
-    last = [shape[a] for a in axes]
-    return jnp.moveaxis(rows.reshape(*rows.shape[:-1], *last), range(-len(axes), 0), axes)
-
-
-def _class_rows(logits: Array, where: Array | None, axes: tuple[int, ...]) -> tuple[Array, Array | None]:
-    mask = _mask(where, logits.ndim, axes)
-    return _rows(logits, axes), None if mask is None else _rows(jnp.broadcast_to(mask, logits.shape), axes)
-
-
-def _is_label(labels: Array, classes: int) -> Array:
-    """[..., C]: 1ₖ as bools; a negative label counts from the end, one out of range is nowhere."""
-    k = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))[..., None]
-    return jnp.arange(classes) == jnp.where(k < 0, k + classes, k)
-
-
 def softmax_cross_entropy_with_integer_labels_fwd(
     logits: Array, labels: Array, where: Array | None, *, axis: Axis
 ) -> tuple[Array, Any]:
-    x, mask = _class_rows(logits, where, class_axes(_NAME, logits.ndim, axis))
-    row = read_row(present(x, mask), _is_label(labels, x.shape[-1]), (-1,))
-    own = jnp.take_along_axis(x, labels[..., None], -1, mode="fill")
-    loss = marked_surprisal(surprisal(wide(own), row), row)[..., 0]
+    x, mask = class_rows(logits, where, class_axes(_NAME, logits, axis))
+    row = read_row(present(x, mask), is_label(labels, x.shape[-1]), (-1,))
+    h = surprisal(wide(jnp.take_along_axis(x, labels[..., None], -1, mode="fill")), row)
+    loss = marked_surprisal(h, row)[..., 0]
     return loss.astype(logits.dtype), (logits, labels, where, row)
 
 
-def _slope_rows(res: Any, axes: tuple[int, ...]) -> Array:  # p − 1ₖ
+def _slope_rows(res: Any, axes: Axes) -> Array:  # p − 1ₖ
     logits, labels, where, row = res
-    x, mask = _class_rows(logits, where, axes)
+    x, mask = class_rows(logits, where, axes)
     p = jnp.exp(-surprisal(present(x, mask), row))
-    return jnp.where(_is_label(labels, x.shape[-1]), -row.others, p)
+    return jnp.where(is_label(labels, x.shape[-1]), -row.others, p)
 
 
 def softmax_cross_entropy_with_integer_labels_jvp(
     res: Any, logits_dot: Array, labels_dot: None, where_dot: None, *, axis: Axis
 ) -> Array:  # ℓ̇ = Σ (p − 1ₖ) ẋ
-    axes = class_axes(_NAME, logits_dot.ndim, axis)
-    return jnp.sum(_slope_rows(res, axes) * _rows(logits_dot, axes), -1).astype(logits_dot.dtype)
+    axes = class_axes(_NAME, logits_dot, axis)
+    return jnp.sum(_slope_rows(res, axes) * rows(logits_dot, axes), -1).astype(logits_dot.dtype)
 
 
 def softmax_cross_entropy_with_integer_labels_vjp(
     res: Any, g: Array, *, axis: Axis
 ) -> tuple[Array, None, None]:  # x̄ = g (p − 1ₖ)
     logits = res[0]
-    axes = class_axes(_NAME, logits.ndim, axis)
-    rows = unbroadcast(g[..., None] * _slope_rows(res, axes), _rows(logits, axes).shape)
-    return _rows_transposed(rows, logits.shape, axes).astype(logits.dtype), None, None
+    axes = class_axes(_NAME, logits, axis)
+    x_bar = unbroadcast(g[..., None] * _slope_rows(res, axes), rows(logits, axes).shape)
+    return rows_transposed(x_bar, logits.shape, axes).astype(logits.dtype), None, None
 
 
 softmax_cross_entropy_with_integer_labels.defrule(

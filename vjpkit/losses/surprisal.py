@@ -37,8 +37,8 @@ def read_row(x: Array, marked: Array, axes: Axes) -> Row:
     """The row's numbers, with at most one class marked."""
     peak = jax.lax.stop_gradient(jnp.max(x, axes, keepdims=True, initial=-jnp.inf))
     e = jnp.exp(_shifted(x, peak))
-    others = jnp.sum(e * ~marked, axes, keepdims=True)
-    total = others + jnp.sum(e * marked, axes, keepdims=True)
+    others = jnp.sum(jnp.where(marked, 0, e), axes, keepdims=True)
+    total = jnp.sum(e, axes, keepdims=True)
     total = jnp.where(total == 0, 1, total)
     return Row(peak, jnp.log(total), others / total)
 
