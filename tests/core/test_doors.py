@@ -78,6 +78,13 @@ def test_python_numbers_as_primals_tangents_and_cotangents():
     assert float(jax.vjp(lambda x: power.custom_vjp(x, 3.0), 2.0)[1](1.0)[0]) == 12.0
 
 
+def test_a_slope_of_true_and_false_selects():
+    positive = elementwise(slope=lambda y: y > 0)(lambda x: jnp.maximum(x, 0))
+    x = jnp.array([-1.0, 2.0])
+    np.testing.assert_array_equal(jax.vjp(positive, x)[1](jnp.full(2, jnp.inf))[0], [0, jnp.inf])
+    np.testing.assert_array_equal(jax.jvp(positive, (x,), (jnp.full(2, jnp.inf),))[1], [0, jnp.inf])
+
+
 def test_elementwise_without_a_slope_in_one_argument():
     @elementwise(slope=(lambda t: t, None), static=())
     def keep(x, t):

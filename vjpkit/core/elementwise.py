@@ -45,7 +45,7 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
     Args:    slope: one function for each argument (a single one for a single argument); None for an argument
              without a derivative: its tangent is dropped and its cotangent zero. A slope names in its
              parameters what it reads: arguments by name, static options by name, and `y`, the output.
-             What the slopes read, and nothing else, is kept.
+             What the slopes read, and nothing else, is kept. A slope of true and false selects.
              static: as in `rule`.
     Raises:  RuleError where slopes and arguments differ in number, or a slope reads a name that does not exist.
     """
@@ -70,9 +70,9 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
         def jvp(res: Any, *dots: Any, **options: Any) -> Any:
             types = res[1]
             moving = [(i, x_dot) for i, x_dot in enumerate(dots) if x_dot is not None and slopes[i]]
-            terms = [slope_at(i, res, options) * x_dot for i, x_dot in moving]
+            terms = [_times(slope_at(i, res, options), x_dot) for i, x_dot in moving]
             y_dot = functools.reduce(operator.add, terms) if terms else jnp.zeros(())
-            return jnp.broadcast_to(y_dot, jnp.broadcast_shapes(*types.shapes)).astype(types.out)
+            return _cast(jnp.broadcast_to(y_dot, jnp.broadcast_shapes(*types.shapes)), types.out)
 
         def vjp(res: Any, g: Any, **options: Any) -> tuple[Any, ...]:
             def bar(i: int, x: Spec) -> Any:
@@ -80,7 +80,7 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
                     return None
                 if slopes[i] is None:
                     return jnp.zeros(x.shape, x.dtype)
-                return _unpromote(unbroadcast(slope_at(i, res, options) * g, x.shape), x.dtype)
+                return _unpromote(unbroadcast(_times(slope_at(i, res, options), g), x.shape), x.dtype)
 
             return tuple(bar(i, x) for i, x in enumerate(res[1].args))
 
@@ -89,11 +89,21 @@ def elementwise(*, slope: Slope | Sequence[Slope | None], static: tuple[str, ...
     return door
 
 
+def _times(slope: Any, vector: Any) -> Any:
+    """slope ⊙ vector, in which a slope of true and false selects: false times ∞ is 0."""
+    return jnp.where(slope, vector, 0) if jnp.result_type(slope) == jnp.bool_ else slope * vector
+
+
 def _unpromote(x_bar: Any, dtype: Any) -> Any:
     """The transpose of a promotion: rounding, and of a promotion to complex the real part."""
     if jnp.iscomplexobj(x_bar) and not jnp.issubdtype(dtype, jnp.complexfloating):
         x_bar = jnp.real(x_bar)
-    return x_bar.astype(dtype)
+    return _cast(x_bar, dtype)
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    """`x` in a dtype; left alone, and so weakly typed if it was, where it has it."""
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def _check(rule: Rule, names: list[str], slopes: tuple[Any, ...], read: list[tuple[str, ...]]) -> None:
