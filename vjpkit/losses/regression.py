@@ -29,8 +29,9 @@ def _error(predictions: Array, targets: Array | None) -> Array:
 
 
 def _dtypes(predictions: Array, targets: Array | None) -> _Dtypes:
-    differentiable = targets is not None and jnp.issubdtype(targets.dtype, jnp.floating)
-    return _Dtypes((predictions.dtype, targets.dtype if differentiable else None))
+    if targets is None or not jnp.issubdtype(targets.dtype, jnp.floating):
+        return _Dtypes((predictions.dtype, None))
+    return _Dtypes((predictions.dtype, targets.dtype))
 
 
 def _error_transposed(e_bar: Array, dtypes: _Dtypes) -> tuple[Array, Array | None]:

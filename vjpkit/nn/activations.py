@@ -211,7 +211,7 @@ def log_sigmoid(x: Array) -> Array:
 # ------------------------------------------------------------------------------------------ square root
 
 
-def _root(x: Array, b: Array) -> tuple[Array, Array, Array]:  # b, r = √(x² + b), r + |x|
+def _root(x: Array, b: Array | float) -> tuple[Array, Array, Array]:  # b, r = √(x² + b), r + |x|
     x, b = wide(x), wide(b)
     r = jnp.sqrt(x * x + b)
     return b, r, r + jnp.where(x > 0, x, -x)

@@ -73,8 +73,10 @@ def mask(function: str, where: jax.Array | None, shape: Shape) -> None:
 def broadcasts_to(function: str, shape: Shape, **arguments: jax.Array | None) -> None:
     """ShapeError unless each argument broadcasts to `shape`."""
     for name, a in arguments.items():
+        if a is None:
+            continue
         try:
-            fits = a is None or jnp.broadcast_shapes(jnp.shape(a), shape) == shape
+            fits = jnp.broadcast_shapes(jnp.shape(a), shape) == shape
         except ValueError:
             fits = False
         if not fits:

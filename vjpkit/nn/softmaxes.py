@@ -6,6 +6,9 @@ shares is empty, and no gradient goes to it. Sums are taken in float32 at least.
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jax import Array
 from jax.lax import stop_gradient
@@ -165,12 +168,9 @@ def logsumexp_fwd(a, b, where, *, axis, keepdims, return_sign):
 def logsumexp_jvp(res, a_dot, b_dot, where_dot, *, axis, keepdims, return_sign):  # ẏ = Σ p (b ȧ + ḃ)
     a, b, where, top, total = res
     p = _shares(a, where, top, total)
-    terms = 0.0
-    if a_dot is not None:
-        terms += _times(p, b) * a_dot
-    if b_dot is not None:
-        terms += _times(p, b_dot)
-    y_dot = narrow(terms.sum(axis, keepdims=keepdims), a, 0 if b is None else b)
+    terms = [] if a_dot is None else [_times(p, b) * a_dot]
+    terms += [] if b_dot is None else [_times(p, b_dot)]
+    y_dot = narrow(functools.reduce(operator.add, terms).sum(axis, keepdims=keepdims), a, 0 if b is None else b)
     return (y_dot, jnp.zeros_like(y_dot)) if return_sign else y_dot
 
 
