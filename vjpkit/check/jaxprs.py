@@ -1,0 +1,49 @@
+"""Looking into programs: what equations they have, and why some cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_program
+
+NO_FORWARD = "a jax.custom_vjp function has no forward mode"
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error that says something."""
+    if any(sign in str(error) for sign in ("forward-mode autodiff (jvp) to a custom_vjp", "rule for 'custom_lin'")):
+        return NO_FORWARD
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def refusal(program: Callable[..., Any], *inputs: Any) -> str | None:
+    """Why a program cannot be had, or None.
+
+    A `jax.custom_vjp` function can be traced in forward mode; only the compiler refuses what that leaves. And
+    the maps of this library's rules are traced when they are compiled: `equations` goes into them.
+    """
+    try:
+        jaxpr = jax.make_jaxpr(program)(*inputs).jaxpr
+        found = {eqn.primitive.name for eqn in equations(jaxpr)}
+    except Exception as error:  # whatever a function under trial raises
+        return reason(error)
+    return NO_FORWARD if "custom_lin" in found else None
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Every equation of a jaxpr, of the jaxprs within it, and of the programs that its rules carry."""
+    for eqn in jaxpr.eqns:
+        yield eqn
+        carried = equation_program(eqn)
+        if carried is not None:
+            yield from equations(carried.trace(*(v.aval for v in eqn.invars)).jaxpr.jaxpr)
+        for value in eqn.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                if isinstance(inner, ClosedJaxpr):
+                    yield from equations(inner.jaxpr)
+                elif isinstance(inner, Jaxpr):
+                    yield from equations(inner)

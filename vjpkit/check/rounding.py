@@ -1,0 +1,181 @@
+"""How far rounding alone moves an answer, entry by entry: stochastic arithmetic.
+
+Every operation that rounds has its result nudged by a random multiple of its dtype's eps, and a sum also its
+terms, as long sums round often. What moves, over a few runs, is the rounding error of the computation as it
+was written: cancellation inside a formula and conditioning of a sum show at the entry where they strike, and
+nowhere else. The nudges are 2¹⁰ eps, and the spread is divided by that again, so that they are not themselves
+lost to rounding.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from vjpkit.check.compiling import jit
+from vjpkit.check.layout import Point
+from vjpkit.check.modes import scope
+from vjpkit.core.primitives import ClosedJaxpr, equation_program
+
+AMPLIFIED = 2.0**10
+_OFFSETS = 4093  # a prime: the places in the table where an operation's nudges begin
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_EXACT = _names("""
+    abs argmax argmin and bitcast_convert_type broadcast broadcast_in_dim ceil clamp concatenate conj copy copy_p
+    complex cummax cummin dynamic_slice dynamic_update_slice eq expand_dims floor gather ge gt imag iota is_finite le
+    lt max min ne neg not optimization_barrier or pad pcast pvary real reduce_and reduce_max reduce_min reduce_or
+    reduce_window_max reshape rev round scatter select_n sign slice sort split squeeze stop_gradient top_k transpose
+    xor""")
+_SUMS = _names("""
+    add_any conv_general_dilated cumlogsumexp cumprod cumsum dot_general fft psum reduce_prod reduce_sum
+    reduce_window reduce_window_sum scatter-add scatter_add select_and_scatter_add""")
+_SOLVERS = _names("""
+    cholesky custom_linear_solve eig eigh geqrf hessenberg householder_product lu qr schur svd triangular_solve
+    tridiagonal tridiagonal_solve""")
+_INLINED = {
+    "checkpoint": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr", "jit": "jaxpr", "pjit": "jaxpr", "remat2": "jaxpr",
+}  # fmt: skip
+
+
+class Nudged:
+    """Programs run with nudges: `spread(inputs)` is how far each entry of each answer moves through rounding."""
+
+    def __init__(self, *programs: Callable[..., Any]) -> None:
+        self._programs = programs
+        self._jitted = jit(self._run)
+
+    def _run(self, table: jax.Array, *inputs: Any) -> list[Any]:
+        answers = []
+        for k, program in enumerate(self._programs):
+            closed = jax.make_jaxpr(program)(*inputs)
+            leaves = jax.tree.leaves(inputs)
+            answers.append(_Run(table, 1009 * k).jaxpr(closed.jaxpr, closed.consts, leaves))
+        return answers
+
+    def spread(
+        self, at: Point, seeds: Sequence[int], bases: Sequence[Sequence[np.ndarray]], *vectors: Any
+    ) -> list[list[np.ndarray]]:
+        """For each program, the largest move of each entry over the seeds; `bases` are the answers unmoved."""
+        inputs = (at.x, at.fixed, *vectors)
+        sizes = [np.size(a) for a in jax.tree.leaves(inputs)] + [b.size for base in bases for b in base]
+        moves = [[np.zeros(b.shape) for b in base] for base in bases]
+        for seed in seeds:
+            table = np.random.default_rng(seed).uniform(-1, 1, _OFFSETS + 8 * max(sizes, default=1))
+            with scope(at):
+                answers = self._jitted(table, *inputs)
+            for move, base, answer in zip(moves, bases, answers, strict=True):
+                for i, (b, a) in enumerate(zip(base, answer, strict=True)):
+                    with np.errstate(all="ignore"):
+                        move[i] = np.fmax(move[i], np.abs(np.asarray(a).astype(np.float64) - b) / AMPLIFIED)
+        return moves
+
+
+class _Run:
+    """One evaluation of a jaxpr with nudges from a table of uniform numbers in [-1, 1]."""
+
+    def __init__(self, table: jax.Array, salt: int) -> None:
+        self._table, self._count = table, salt
+
+    def jaxpr(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
+        known = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
+
+        def read(v: Any) -> Any:
+            return v.val if hasattr(v, "val") else known[v]
+
+        for eqn in jaxpr.eqns:
+            known.update(zip(eqn.outvars, self._equation(eqn, [read(v) for v in eqn.invars]), strict=True))
+        return [read(v) for v in jaxpr.outvars]
+
+    def _closed(self, closed: Any, args: Sequence[Any]) -> list[Any]:
+        return self.jaxpr(closed.jaxpr, closed.consts, args)
+
+    def _equation(self, eqn: Any, ins: list[Any]) -> list[Any]:
+        name, params = eqn.primitive.name, eqn.params
+        program = equation_program(eqn)
+        if program is not None:
+            return self._closed(program.trace(*ins).jaxpr, ins)
+        if name in _INLINED:
+            inner = params[_INLINED[name]]
+            return self._closed(inner, ins) if isinstance(inner, ClosedJaxpr) else self.jaxpr(inner, (), ins)
+        if name == "scan":
+            return self._scan(params, ins)
+        if name == "cond":
+            branches = [functools.partial(lambda b, *a: self._closed(b, a), b) for b in params["branches"]]
+            return lax.switch(ins[0], branches, *ins[1:])
+        return self._operation(eqn, ins)
+
+    def _scan(self, params: Any, ins: list[Any]) -> list[Any]:
+        n, m = params["num_consts"], params["num_carry"]
+        consts, carry, xs = ins[:n], ins[n : n + m], ins[n + m :]
+
+        def body(carry: Any, x: Any) -> tuple[Any, Any]:
+            out = self._closed(params["jaxpr"], [*consts, *carry, *x])
+            return out[:m], out[m:]
+
+        carry, ys = lax.scan(body, carry, xs, length=params["length"], reverse=params["reverse"])
+        return [*carry, *ys]
+
+    def _operation(self, eqn: Any, ins: list[Any]) -> list[Any]:
+        name = eqn.primitive.name
+        weight = 1.0
+        if name in _SUMS:
+            weight = math.sqrt(_terms(eqn))
+            ins = [self._nudge(x, weight) for x in ins]
+        elif name in _SOLVERS:
+            weight = math.sqrt(max((v.aval.size for v in eqn.invars), default=1))
+            ins = [self._nudge(x, weight, whole=True) for x in ins]
+        out = eqn.primitive.bind(*ins, **eqn.params)
+        out = list(out) if eqn.primitive.multiple_results else [out]
+        if name in _EXACT or (name == "convert_element_type" and not _narrows(eqn)):
+            return out
+        return [self._nudge(y, weight) for y in out]
+
+    def _nudge(self, x: Any, weight: float, whole: bool = False) -> Any:
+        """x (1 + 2¹⁰ eps u), or, for an array whose entries round together, x + 2¹⁰ eps u max|x|."""
+        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+            return x
+        eps = float(jnp.finfo(x.dtype).eps)
+        real = jnp.finfo(x.dtype).dtype
+        self._count += 1
+        start = (self._count * 1987) % _OFFSETS
+        if start + x.size > self._table.size:
+            u = self._table[start + np.arange(x.size) % (self._table.size - start)]
+        else:
+            u = self._table[start : start + x.size]
+        u = (AMPLIFIED * eps * weight * u).reshape(x.shape)
+        if whole:
+            return x + (u * jnp.max(jnp.abs(x), initial=0.0)).astype(real)
+        return x * (1 + u).astype(real)
+
+
+def _terms(eqn: Any) -> int:
+    """How many terms a sum adds, about."""
+    if eqn.primitive.name == "dot_general":
+        ((contracted, _), _) = eqn.params["dimension_numbers"]
+        return max(1, math.prod(eqn.invars[0].aval.shape[i] for i in contracted))
+    if eqn.primitive.name == "conv_general_dilated":
+        return max(1, min(v.aval.size for v in eqn.invars))
+    if eqn.primitive.name.startswith("cum"):
+        return max(1, eqn.invars[0].aval.shape[eqn.params["axis"]])
+    inputs = max((v.aval.size for v in eqn.invars), default=1)
+    return max(1, inputs // max(1, eqn.outvars[0].aval.size)) + len(eqn.invars) - 1
+
+
+def _narrows(eqn: Any) -> bool:
+    a, b = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
+    if not (jnp.issubdtype(a, jnp.inexact) and jnp.issubdtype(b, jnp.inexact)):
+        return False
+    return bool(jnp.finfo(b).eps > jnp.finfo(a).eps)

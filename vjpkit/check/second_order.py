@@ -1,0 +1,182 @@
+"""Second order: every nesting of the two modes, against the reference's, with independent random directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from vjpkit.check.compiling import jit
+from vjpkit.check.differences import slopes
+from vjpkit.check.jaxprs import refusal
+from vjpkit.check.judgement import Interval, Matter, judge
+from vjpkit.check.layout import Arrays, Point
+from vjpkit.check.modes import Leaves, Modes, Unavailable, scope, wide
+from vjpkit.check.report import Finding, Gap, Result
+from vjpkit.check.tolerance import Comparison, bound
+from vjpkit.check.trial import PROBES, Trial, dot
+
+HESSIAN = ("forward over reverse", "reverse over forward", "reverse over reverse")
+TWICE = "forward over forward"
+OVER = (*HESSIAN, TWICE)
+Vectors = tuple[Arrays, Arrays, Arrays]  # u and w, tangents, and g, a cotangent
+
+
+def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
+    """H u for the Hessian H of ⟨g, f⟩, three ways, and the second directional derivative; ⟨w, H u⟩ = ⟨u, H w⟩."""
+    at = trial.points[0]
+    subject, reference = Nested(trial.subject, at), Nested(trial.reference, at)
+    for way, why in subject.missing.items():
+        yield Gap("second order", way, why)
+    truths = {way: truth for way in subject.ways if (truth := _truth(way, reference.ways))}
+    if not truths:
+        yield Gap("second order", "everything", "; ".join({*subject.missing.values(), *reference.missing.values()}))
+        return
+    for way in truths:
+        matters: dict[str, list[Matter]] = {}
+        for point in (at, *trial.specials):
+            for k, (name, c) in enumerate(_held(trial, subject, reference, truths, point)[way]):
+                arbiter, of = _arbiter(trial, point, way, k), f"against {truths[way]}"
+                matters.setdefault(name, []).append(Matter(c, point, arbiter, of, sure=point is at))
+        for name, each in matters.items():
+            yield from judge(trial, "second order", f"{name}, {way}", each)
+    yield from _symmetry(trial, subject, at)
+
+
+def _truth(way: str, known: Sequence[str]) -> str | None:
+    """The nesting of the reference that a nesting is held against."""
+    return next((w for w in known if (w == TWICE) == (way == TWICE)), None)
+
+
+class Nested:
+    """The derivatives of a function's derivatives in every nesting that can be traced, as one program."""
+
+    def __init__(self, modes: Modes, at: Point) -> None:
+        self.modes = modes
+        self.missing: dict[str, str] = {}
+        self._programs: dict[str, Callable[..., Any]] = dict(
+            zip(OVER, (self._fr, self._rf, self._rr, self._ff), strict=True)
+        )
+        self.ways = tuple(way for way in OVER if self._traces(way, at))
+        self._jitted = jit(self.program(self.ways))
+
+    def _fr(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
+        return jax.jvp(lambda *x: self.modes.programs["reverse"](x, fixed, g)[1], x, u)[1]
+
+    def _rf(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
+        return jax.vjp(lambda *x: self.modes.programs["forward"](x, fixed, u)[1], *x)[1](g)
+
+    def _rr(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
+        return jax.vjp(lambda *x: self.modes.programs["reverse"](x, fixed, g)[1], *x)[1](u)
+
+    def _ff(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
+        return jax.jvp(lambda *x: self.modes.programs["forward"](x, fixed, w)[1], x, u)[1]
+
+    def _traces(self, way: str, at: Point) -> bool:
+        dots = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in at.x)
+        with scope(at):
+            why = refusal(self._programs[way], at.x, at.fixed, dots, dots, self.modes.outputs(at))
+        if why is not None:
+            self.missing[way] = why
+        return why is None
+
+    def program(self, ways: Sequence[str]) -> Callable[..., tuple[Arrays, ...]]:
+        """Some of the nestings as one function."""
+        return lambda *inputs: tuple(self._programs[way](*inputs) for way in ways)
+
+    def __call__(self, at: Point, vectors: Vectors) -> dict[str, Leaves]:
+        with scope(at):
+            answers = self._jitted(at.x, at.fixed, *vectors)
+        return {way: [wide(a) for a in answer] for way, answer in zip(self.ways, answers, strict=True)}
+
+
+def _vectors(trial: Trial, at: Point) -> Vectors:
+    u, w = (trial.subject.cast("forward", at, v) for v in trial.tangents(at)[:2])
+    return u, w, trial.subject.cast("reverse", at, trial.cotangents(at)[2])
+
+
+def _held(
+    trial: Trial, subject: Nested, reference: Nested, truths: dict[str, str], at: Point
+) -> dict[str, list[tuple[str, Comparison]]]:
+    """Every nesting of the subject beside the reference's; rounding is measured in one nesting of each kind."""
+    key = ("second order", at)
+    if key not in trial.memory:
+        vectors = _vectors(trial, at)
+        got, want = subject(at, vectors), reference(at, vectors)
+        moved = _moved(trial, subject, at, vectors, got, reference, want)
+        held: dict[str, list[tuple[str, Comparison]]] = {}
+        for way, truth in truths.items():
+            names, like = (
+                (trial.output_names, trial.subject.outputs(at)) if way == TWICE else (trial.layout.names, at.x)
+            )
+            parts = zip(names, got[way], want[truth], moved[way == TWICE], like, strict=True)
+            held[way] = [(n, Comparison(a, b, bound(a, b, 2 * s, t.dtype, trial.tol))) for n, a, b, s, t in parts]
+        trial.memory[key] = held
+    return trial.memory[key]
+
+
+def _moved(
+    trial: Trial, subject: Nested, at: Point, vectors: Vectors, got: dict[str, Leaves], *reference: Any
+) -> dict[bool, Leaves]:
+    """What rounding moves the two kinds of answer by; under True those of `TWICE`."""
+    total: dict[bool, Leaves] = {}
+    for nested, answers in ((subject, got), reference) if reference else ((subject, got),):
+        ways = [w for w in (_truth(HESSIAN[0], nested.ways), _truth(TWICE, nested.ways)) if w]
+        base = [a for way in ways for a in answers[way]]
+        nudged = trial.nudged(f"second order {id(nested)}", nested.program(ways))
+        moves = iter(nudged.spread(at, PROBES, [base], *vectors)[0])
+        for way in ways:
+            moved = [next(moves) for _ in answers[way]]
+            before = total.get(way == TWICE, [0.0] * len(moved))
+            total[way == TWICE] = [a + b for a, b in zip(before, moved, strict=True)]
+    return total
+
+
+def _arbiter(trial: Trial, at: Point, way: str, leaf: int) -> Callable[[tuple[int, ...]], Interval] | None:
+    """One-sided differences of the reference's first derivative: at a kink of it, any slope between is right."""
+    if not at.x64:
+        return None
+    cache: list[Any] = []
+
+    def first(point: Point) -> Leaves:
+        if way == TWICE:
+            return trial.reference.forward(point, trial.tangents(at)[1])[1][leaf : leaf + 1]
+        return trial.reference.reverse(point, trial.cotangents(at)[2])[1][leaf : leaf + 1]
+
+    def arbiter(i: tuple[int, ...]) -> Interval:
+        try:
+            if not cache:
+                cache.append(slopes(first, at, trial.tangents(at)[0]))
+        except Unavailable:
+            return float("nan"), float("nan"), float("inf"), False
+        shape = np.shape(trial.subject.outputs(at)[leaf] if way == TWICE else at.x[leaf])
+        k = int(np.ravel_multi_index(i, shape)) if shape else 0
+        low, high, error = cache[0].interval()
+        return float(low[k]), float(high[k]), float(error[k]), bool((cache[0].kink | cache[0].edge)[k])
+
+    return arbiter
+
+
+def _symmetry(trial: Trial, subject: Nested, at: Point) -> Iterator[Result | Finding]:
+    """⟨w, H u⟩ = ⟨u, H w⟩: no reference, no step size."""
+    way = _truth(HESSIAN[0], subject.ways)
+    if way is None:
+        return
+    u, w, g = _vectors(trial, at)
+    sides = []
+    for a, b in ((u, w), (w, u)):
+        answers = subject(at, (a, b, g))
+        moved = _moved(trial, subject, at, (a, b, g), answers)[False]
+        limits = [bound(h, h, s, x.dtype, trial.tol) for h, s, x in zip(answers[way], moved, at.x, strict=True)]
+        other = [wide(v) for v in b]
+        sides.append((dot(other, answers[way]), dot([np.abs(v) for v in other], limits)))
+    c = Comparison(*(np.asarray(n) for n in (sides[0][0], sides[1][0], sides[0][1] + sides[1][1])))
+    yield from judge(
+        trial,
+        "second order",
+        "symmetry",
+        [Matter(c, at, None, f"⟨w, H u⟩ against ⟨u, H w⟩, {way}")],
+        "its mirror image",
+    )
