@@ -1,0 +1,54 @@
+"""The command line: what it prints, and its exit status."""
+
+import json
+
+import pytest
+
+from vjpkit.cli import main
+
+
+def test_list(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "vjpkit.nn.activations.relu" in out
+    assert "Rectified linear unit." in out
+
+
+def test_check_of_a_rule(capsys, tmp_path):
+    file = tmp_path / "reports.json"
+    assert main(["check", "tanh", "--dtypes", "none", "--json", str(file)]) == 0
+    assert "0 failed" in capsys.readouterr().out
+    assert all(report["ok"] for report in json.loads(file.read_text()))
+
+
+def test_check_of_a_function(capsys):
+    assert main(["check", "jax.nn:silu", "--args", "b i", "--dtypes", "none"]) == 0
+    assert "silu" in capsys.readouterr().out
+    assert main(["check", "jax.nn:silu", "--args", "normal(3, 5)", "--checks", "value"]) == 0
+
+
+def test_a_failure_exits_with_one(capsys, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp, vjpkit\n"
+        "@vjpkit.elementwise(slope=lambda x: -jnp.cos(x))\n"
+        "def sine(x): return jnp.sin(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["check", "mine:sine", "--args", "b i", "--dtypes", "none"]) == 1
+    assert "1 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "nothing"], "no rule named 'nothing'"),
+        (["check", "no_such_module:f", "--args", "b"], "no_such_module:f: No module named"),
+        (["check", "jax.nn:no_such", "--args", "b"], "jax.nn:no_such: module 'jax.nn' has no attribute"),
+        (["check", "jax.nn:silu"], "jax.nn:silu needs --args"),
+        (["check", "jax.nn:silu", "--args", "normal("], "neither a shape such as 'b i' nor an expression"),
+        (["check", "tanh", "--checks", "taste"], "no checks ['taste']"),
+    ],
+)
+def test_bad_commands_exit_with_two(words, message, capsys):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err

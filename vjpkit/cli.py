@@ -1,0 +1,169 @@
+"""The command `vjpkit`: list the rules, check them, measure them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 where all is well, 1 where a check fails, 2 where the command is wrong."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except UsageError as error:
+        print(f"vjpkit {arguments.command}: {error}", file=sys.stderr)
+        return 2
+
+
+class UsageError(Exception):
+    """The command line names something that is not there."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vjpkit", description="Rules for JAX: list them, check them, measure them.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    listing = commands.add_parser("list", help="every rule, by family")
+    listing.set_defaults(run=_list)
+
+    check = commands.add_parser("check", help="hold rules against the truth")
+    check.add_argument("what", nargs="*", help="names of rules, or module:function; every rule if left out")
+    check.add_argument(
+        "--args", nargs="+", metavar="ARG", help="for module:function: shapes ('b i') or Python expressions"
+    )
+    check.add_argument("--dtypes", default=None, help="dtypes to audit, separated by commas; none: no audit")
+    check.add_argument("--checks", default=None, help="checks to run, separated by commas")
+    check.add_argument("--thorough", action="store_true", help="more draws, more transformations")
+    check.add_argument("--seed", type=int, default=0)
+    check.add_argument("--json", type=Path, metavar="FILE", help="write every report to this file")
+    check.set_defaults(run=_check)
+    return parser
+
+
+# -------------------------------------------------------------------------------------------------- list
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from vjpkit import registry
+
+    width = max(map(len, registry))
+    for path, rule in registry.items():
+        print(f"{path:{width}}  {(rule.__doc__ or '').partition(chr(10))[0]}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------- check
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from vjpkit.check import CHECKS, CheckError, check, check_case
+
+    jax.config.update("jax_enable_x64", True)
+    options: dict[str, Any] = {"thorough": arguments.thorough, "seed": arguments.seed}
+    if arguments.dtypes is not None:
+        options["dtypes"] = () if arguments.dtypes == "none" else tuple(arguments.dtypes.split(","))
+    if arguments.checks is not None:
+        options["checks"] = tuple(arguments.checks.split(","))
+        if unknown := set(options["checks"]) - set(CHECKS):
+            raise UsageError(f"no checks {sorted(unknown)}; there are {', '.join(CHECKS)}")
+
+    reports = []
+    functions = [name for name in arguments.what if ":" in name]
+    try:
+        for name in functions:
+            if not arguments.args:
+                raise UsageError(f"{name} needs --args, one for each argument, such as 'b i' or 'normal(3, 5)'")
+            reports.append(check(_function(name), *map(_argument, arguments.args), **options))
+            print(reports[-1])
+        rules = [name for name in arguments.what if ":" not in name]
+        if rules or not functions:
+            reports += [check_case(case, **options) for case in _progress(_cases(rules))]
+    except CheckError as error:
+        raise UsageError(str(error)) from error
+    if arguments.json:
+        arguments.json.write_text(json.dumps([r.to_dict() for r in reports], indent=1, default=str))
+    return _verdict(reports)
+
+
+def _verdict(reports: list[Any]) -> int:
+    width = max(len(r.name) for r in reports)
+    for report in reports:
+        passed = sum(result.verdict == "pass" for result in report.results)
+        outcome = "pass" if report.ok else "FAIL"
+        print(
+            f"{report.name:{width}}  {outcome}  {passed}/{len(report.results)}  {sum(report.seconds.values()):5.1f} s"
+        )
+    failed = [r for r in reports if not r.ok]
+    for report in failed:
+        print()
+        print(report)
+    print(f"{len(reports) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _function(name: str) -> Any:
+    """What `package.module:function` names."""
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name}: {error}") from error
+    return found
+
+
+def _argument(text: str) -> Any:
+    """A shape in words as it is, anything else as a Python expression of arrays and draws."""
+    import jax.numpy as jnp
+
+    from vjpkit.check.arguments import is_shape
+    from vjpkit.core import draw
+
+    if is_shape(text):
+        return text
+    names = {"jax": jax, "jnp": jnp, **vars(draw)}
+    try:
+        return eval(text, names)
+    except Exception as error:
+        raise UsageError(f"--args {text!r}: neither a shape such as 'b i' nor an expression: {error}") from error
+
+
+def _cases(names: list[str]) -> list[Any]:
+    """The library's cases of the rules that are named, of all where none is."""
+    from vjpkit import registry
+    from vjpkit.catalogue import CASES
+
+    try:
+        asked = {registry[name].path for name in names}
+    except KeyError as error:
+        raise UsageError(error.args[0]) from error
+    return [case for case in CASES if not asked or case.rule.path in asked]
+
+
+def _progress(items: Sequence[Any]) -> Iterator[Any]:
+    """The items, with a progress bar on standard error where rich is installed and someone looks."""
+    track: Any
+    try:
+        from rich.console import Console
+        from rich.progress import track
+    except ImportError:
+        yield from items
+    else:
+        console = Console(stderr=True)
+        yield from track(
+            items, description="checking", console=console, disable=not console.is_terminal, transient=True
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
