@@ -1,0 +1,52 @@
+"""A rule in place of its namesake in jax.nn or optax: an import is changed, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vjpkit.core import Case
+
+from .mirror import mirrored
+from .truth import CASES, FAST, Problem, assert_all_close, assert_close, call, each, joined, vjp
+
+MIRRORED = [c for c in CASES if mirrored(c.rule)]
+
+
+@each(list({c.rule: c for c in MIRRORED}.values()))
+def test_signature(case: Case) -> None:
+    """Same names, same order, same defaults; what is added is keyword-only or comes last, and has a default."""
+    theirs, ours = (list(inspect.signature(f).parameters.values()) for f in (mirrored(case.rule), case.rule))
+    assert [(p.name, p.default) for p in ours[: len(theirs)]] == [(p.name, p.default) for p in theirs]
+    assert all(p.kind in (q.kind, p.POSITIONAL_OR_KEYWORD) for p, q in zip(ours, theirs, strict=False))
+    assert all(p.default is not p.empty for p in ours[len(theirs) :])
+
+
+@each(MIRRORED)
+def test_value_and_gradient(case: Case) -> None:
+    """The same wherever theirs is finite; ours is finite everywhere."""
+    p = Problem.of(case)
+    f = lambda *x: joined(call(mirrored(p.rule), p, x))  # noqa: E731
+    g = p.cotangent()
+    run = jax.jit(lambda x: [(f(*x), vjp(f, x, g)) for f in (p.ours, f)], compiler_options=FAST)
+    (y, bars), (want, want_bars) = run(p.x)
+    assert_close(y, want, f"{p.rule.name}: value")
+    known = [np.isfinite(b) for b in want_bars]
+    assert all(np.isfinite(b).all() for b in bars)
+    assert any(k.any() for k in known)
+    here, there = ([jnp.where(k, b, 0) for k, b in zip(known, bs, strict=True)] for bs in (bars, want_bars))
+    assert_all_close(here, there, p, "cotangent of")
+
+
+@each(MIRRORED)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=lambda d: jnp.dtype(d).name)
+def test_types(case: Case, dtype: Any) -> None:
+    p = Problem.of(case, dtype)
+    theirs = jax.eval_shape(lambda *x: joined(call(mirrored(p.rule), p, x)), *p.x)
+    ours = jax.eval_shape(p.ours, *p.x)
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
