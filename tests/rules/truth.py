@@ -174,7 +174,8 @@ FAST = {"xla_backend_optimization_level": 0}
 def _program(by: str, quantities: tuple[str, ...], rule: Rule, tree: Any, static: tuple[tuple[str, Any], ...]) -> Any:
     def program(leaves: Any, u: Any, v: Any, g: Any) -> Any:
         p = Problem(rule, jax.tree.unflatten(tree, leaves), dict(static))
-        return {q: QUANTITIES[q](getattr(p, by), p.x, u, v, g) for q in quantities}
+        f = p.ours if by == "ours" else jax.jit(p.plain)  # which is traced once so
+        return {q: QUANTITIES[q](f, p.x, u, v, g) for q in quantities}
 
     return jax.jit(program, compiler_options=FAST)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_program
+from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_jaxpr
 
 NO_FORWARD = "a jax.custom_vjp function has no forward mode"
 
@@ -38,9 +38,10 @@ def equations(jaxpr: Any) -> Iterator[Any]:
     """Every equation of a jaxpr, of the jaxprs within it, and of the programs that its rules carry."""
     for eqn in jaxpr.eqns:
         yield eqn
-        carried = equation_program(eqn)
+        carried = equation_jaxpr(eqn)
         if carried is not None:
-            yield from equations(carried.trace(*(v.aval for v in eqn.invars)).jaxpr.jaxpr)
+            yield from equations(carried.jaxpr)
+            continue
         for value in eqn.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
                 if isinstance(inner, ClosedJaxpr):

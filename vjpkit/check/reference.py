@@ -14,7 +14,7 @@ import jax
 from vjpkit.check.jaxprs import equations
 from vjpkit.check.layout import Arrays
 from vjpkit.core.inline import rewrite
-from vjpkit.core.primitives import equation_program, jaxpr_as_fun
+from vjpkit.core.primitives import equation_jaxpr, jaxpr_as_fun
 
 _CUSTOM = ("custom_jvp_call", "custom_vjp_call")
 
@@ -24,21 +24,21 @@ def plain(f: Callable[[Arrays, Arrays], Arrays]) -> Callable[[Arrays, Arrays], A
 
     def reference(x: Arrays, fixed: Arrays) -> Arrays:
         closed = jax.make_jaxpr(f)(x, fixed)
-        return tuple(jaxpr_as_fun(rewrite(closed, _primal_program))(*x, *fixed))
+        return tuple(jaxpr_as_fun(rewrite(closed, _primal_jaxpr))(*x, *fixed))
 
     return reference
 
 
 def custom_rules(jaxpr: Any) -> list[str]:
     """The names of the custom rules in a jaxpr, at any depth, in order of appearance."""
-    return list(dict.fromkeys(_name(eqn) for eqn in equations(jaxpr) if _primal_program(eqn) is not None))
+    return list(dict.fromkeys(_name(eqn) for eqn in equations(jaxpr) if _primal_jaxpr(eqn) is not None))
 
 
-def _primal_program(eqn: Any) -> Any:
-    """The jitted plain function of a custom rule's equation, None for any other equation."""
+def _primal_jaxpr(eqn: Any) -> Any:
+    """The jaxpr of the plain function of a custom rule's equation, None for any other equation."""
     if eqn.primitive.name in _CUSTOM:
-        return jax.jit(jaxpr_as_fun(eqn.params["call_jaxpr"]))
-    return equation_program(eqn)
+        return eqn.params["call_jaxpr"]
+    return equation_jaxpr(eqn)
 
 
 def _name(eqn: Any) -> str:

@@ -22,7 +22,7 @@ from jax import lax
 from vjpkit.check.compiling import jit
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import scope
-from vjpkit.core.primitives import ClosedJaxpr, equation_program
+from vjpkit.core.primitives import ClosedJaxpr, equation_jaxpr
 
 AMPLIFIED = 2.0**10
 _OFFSETS = 4093  # a prime: the places in the table where an operation's nudges begin
@@ -104,9 +104,9 @@ class _Run:
 
     def _equation(self, eqn: Any, ins: list[Any]) -> list[Any]:
         name, params = eqn.primitive.name, eqn.params
-        program = equation_program(eqn)
-        if program is not None:
-            return self._closed(program.trace(*ins).jaxpr, ins)
+        carried = equation_jaxpr(eqn)
+        if carried is not None:
+            return self._closed(carried, ins)
         if name in _INLINED:
             inner = params[_INLINED[name]]
             return self._closed(inner, ins) if isinstance(inner, ClosedJaxpr) else self.jaxpr(inner, (), ins)

@@ -86,6 +86,8 @@ class Fwd(Function):
     def jvp(self, primals: Leaves, dots: Leaves, perturbed: tuple[bool, ...]) -> tuple[Leaves, Leaves]:
         """The output's tangent is the rule's; that of a new residual comes by autodiff through fwd."""
         out, out_dots, new = self.linearize(primals, dots, perturbed)
+        if not any(map(has_tangent, new)):
+            return [*out, *new], out_dots
         moving = [i for i, p in enumerate(perturbed) if p]
 
         def residuals(*values: Any) -> list[Any]:

@@ -67,10 +67,13 @@ def varying_alike(leaves: Leaves) -> list[Any]:
     ]
 
 
-def equation_program(eqn: Any) -> Any:
-    """The jitted program of an equation that a rule has put into a jaxpr, None for any other equation."""
-    carried = eqn.params.get("function", eqn.params.get("linear"))
-    return carried.program if eqn.primitive in _ours and carried is not None else None
+def equation_jaxpr(eqn: Any) -> Any:
+    """The plain jaxpr of an equation that a rule has put into a jaxpr, None for any other equation."""
+    if eqn.primitive not in _ours:
+        return None
+    if "function" in eqn.params:
+        return eqn.params["jaxpr"]
+    return eqn.params["linear"].program.trace(*(v.aval for v in eqn.invars)).jaxpr
 
 
 def jaxpr_variables(closed: Any) -> tuple[list[Any], list[Any]]:

@@ -11,6 +11,8 @@ from jax import Array
 from vjpkit.core.answers import show, spec
 from vjpkit.core.errors import DtypeError, ShapeError
 
+Shape = tuple[int, ...]
+
 FLOAT, INTEGER = (jnp.floating,), (jnp.integer,)
 REAL = (jnp.floating, jnp.integer, jnp.bool_)
 BOOL = (jnp.bool_,)
@@ -37,12 +39,16 @@ def check_same_shape(function: str, predictions: Array, targets: Array | None) -
         )
 
 
-def check_broadcast(function: str, argument: str, shape: tuple[int, ...], other: str, to: tuple[int, ...]) -> None:
-    """ShapeError unless the two shapes broadcast."""
+def check_broadcast(
+    function: str, argument: str, shape: Shape, other: str, other_shape: Shape, *, onto: bool = False
+) -> None:
+    """ShapeError unless the two shapes broadcast, with `onto` to the other's own shape."""
     try:
-        jnp.broadcast_shapes(shape, to)
+        together = jnp.broadcast_shapes(shape, other_shape)
     except ValueError:
+        together = None
+    if together is None or (onto and together != other_shape):
         raise ShapeError(
-            f"{function}: argument {argument}: expected a shape that broadcasts with {list(to)} of {other}, "
-            f"got {list(shape)}"
-        ) from None
+            f"{function}: argument {argument}: expected a shape that broadcasts {'to' if onto else 'with'} "
+            f"{list(other_shape)} of {other}, got {list(shape)}"
+        )

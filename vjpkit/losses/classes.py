@@ -36,7 +36,7 @@ def check_classes(function: str, logits: Array, axis: Axis | None, where: Array 
     axes = class_axes(function, logits, axis)
     mask = class_mask(where, logits, axes)
     if mask is not None:
-        check_broadcast(function, "where", mask.shape, "logits", logits.shape)
+        check_broadcast(function, "where", mask.shape, "logits", logits.shape, onto=True)
     return axes
 
 

@@ -53,7 +53,7 @@ def sigmoid_binary_cross_entropy(logits: Array, labels: Array) -> Array:
     Units:   nats per entry, not averaged.
     Rule:    x̄ = g (σ(x) − y)     ȳ = −g x
              keeps logits and labels. Both the value and the slope are split at x = 0 by what the logit favours,
-             ℓ = ([x ≥ 0] − y) x + ln(1 + e⁻ˡˣˡ) and [x ≥ 0] − y ∓ σ(−|x|), so that neither cancels nor overflows:
+             ℓ = ([x ≥ 0] − y) x + ln(1 + exp −|x|) and [x ≥ 0] − y ∓ σ(−|x|), so that neither cancels nor overflows:
              at x = 30, y = 1 the slope is −9.4e-14 also in float32, where σ(x) − 1 is 0.
     Edges:   x = ±inf: the limits. Where y is the class that x favours ℓ = 0 and x̄ = 0 (optax: ℓ is NaN), else ℓ = ∞
              and x̄ = g ([x > 0] − y). The slope in y is then ∓ the largest finite number for ∓inf, so that a zero
@@ -96,7 +96,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, axis: Axis | None = -1, 
              A row of −inf only, or one that `where` empties, has no class: ℓ = 0 and every slope is 0 (optax: NaN
              for the first; it has no limit, every value can be approached).
     Raises:  DtypeError if logits are not float, labels not real, where not bool; ShapeError if axis is not an axis
-             of logits, labels or where do not broadcast with logits, or labels have more classes than logits.
+             of logits, labels do not broadcast with logits or have more classes, or where does not broadcast to them.
     Source:  optax.losses.softmax_cross_entropy.
     """
     axes = check_classes("softmax_cross_entropy", logits, axis, where)
@@ -201,7 +201,7 @@ def softmax_cross_entropy_with_integer_labels(
              k in [−C, 0) counts from the end, as an index. Beyond, ℓ is NaN, as an index that is filled, but the
              slopes are finite, p: where(valid, ℓ, 0) has gradient 0 for the others.
     Raises:  DtypeError if logits are not float, labels not integer, where not bool; ShapeError if axis is not an axis
-             of logits, labels are not of the logits' shape without it, or where does not broadcast with logits.
+             of logits, labels are not of the logits' shape without it, or where does not broadcast to them.
     Source:  optax.losses.softmax_cross_entropy_with_integer_labels.
     """
     if axis is None:
