@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import json
 import sys
@@ -140,14 +141,13 @@ def _argument(text: str) -> Any:
 
 def _cases(names: list[str]) -> list[Any]:
     """The library's cases of the rules that are named, of all where none is."""
-    from vjpkit import registry
     from vjpkit.catalogue import CASES
 
-    try:
-        asked = {registry[name].path for name in names}
-    except KeyError as error:
-        raise UsageError(error.args[0]) from error
-    return [case for case in CASES if not asked or case.rule.path in asked]
+    known = {name for case in CASES for name in (case.rule.name, case.rule.path)}
+    if unknown := [name for name in names if name not in known]:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        raise UsageError(f"no rule named {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    return [case for case in CASES if not names or {case.rule.name, case.rule.path} & set(names)]
 
 
 def _progress(items: Sequence[Any]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from vjpkit.core import elementwise
 
 
 @elementwise(slope=lambda y: 1 - y * y)
-def tanh(x):
+def hyperbolic(x):
     return jnp.tanh(x)
 
 
@@ -26,7 +26,7 @@ X = jnp.linspace(-2, 2, 300, dtype=jnp.float32).reshape(20, 15)
 
 @pytest.fixture(scope="module")
 def comparison():
-    return bench(tanh, X, against={"stock": stock}, settings=("alone", "scan"), rounds=2)
+    return bench(hyperbolic, X, against={"stock": stock}, settings=("alone", "scan"), rounds=2)
 
 
 def test_every_setting_mode_and_rival(comparison):
@@ -36,7 +36,7 @@ def test_every_setting_mode_and_rival(comparison):
         ("alone", "forward mode"),
     ]
     assert len(comparison.rows) == 6
-    assert {"tanh", "autodiff", "checkpoint", "stock"} <= set(comparison.rows[0].costs)
+    assert {"hyperbolic", "autodiff", "checkpoint", "stock"} <= set(comparison.rows[0].costs)
 
 
 def test_a_rival_without_forward_mode_is_left_out_of_it(comparison):
@@ -44,7 +44,7 @@ def test_a_rival_without_forward_mode_is_left_out_of_it(comparison):
 
 
 def test_residuals_and_memory_are_counted(comparison):
-    assert comparison.residuals["tanh"] == X.nbytes
+    assert comparison.residuals["hyperbolic"] == X.nbytes
     assert comparison.residual_ratio("autodiff") > 1
     assert comparison.ratio("autodiff", "temp_bytes", "scan") > 1.2
     assert comparison.ratio("autodiff", "seconds") > 0
@@ -53,16 +53,16 @@ def test_residuals_and_memory_are_counted(comparison):
 
 def test_the_table_and_the_plain_data(comparison):
     text = str(comparison)
-    assert text.startswith("tanh  float32[20,15]")
-    assert "residuals kept: tanh 1.17 KiB" in text
+    assert text.startswith("hyperbolic  float32[20,15]")
+    assert "residuals kept: hyperbolic 1.17 KiB" in text
     assert comparison.to_dict()["residuals"] == comparison.residuals
 
 
 def test_bad_input():
     with pytest.raises(ValueError, match="bench: unknown setting 'attic', expected one of alone, stack, scan"):
-        bench(tanh, X, settings=("attic",))
+        bench(hyperbolic, X, settings=("attic",))
     with pytest.raises(ValueError, match="bench: unknown mode 'sideways'"):
-        bench(tanh, X, modes=("sideways",))
+        bench(hyperbolic, X, modes=("sideways",))
     with pytest.raises(ValueError, match="bench: cos is no rule, so it needs rivals"):
         bench(jnp.cos, X)
 

@@ -38,7 +38,7 @@ def test_like_a_pytree(drawn):
 
 
 def test_special_values_are_found():
-    search = settings(deadline=None)
+    search = settings(max_examples=2000, derandomize=True, deadline=None)
     hypothesis.find(testing.arrays((3,)), lambda a: bool((a == 0).any() and (a == 1e4).any()), settings=search)
     hypothesis.find(testing.special_values(infinite=True), lambda v: v == -float("inf"), settings=search)
 
