@@ -11,7 +11,7 @@ import pytest
 from tests.check.rules import dense
 from vjpkit.check import CheckError, check
 from vjpkit.check.arguments import drawn, specified
-from vjpkit.core import Case
+from vjpkit.core import Case, rule
 from vjpkit.core.draw import booleans, integers, normal
 
 
@@ -102,3 +102,19 @@ def test_a_function_that_does_not_run_in_float64() -> None:
     assert report.ok
     assert report.dtype == "float32"
     assert any(g.what == "float64" for g in report.gaps)
+
+
+def test_options_that_stand_between_arguments() -> None:
+    @rule(static=("axis",))
+    def total(x: Any, axis: int = 0, weight: Any = 1.0) -> Any:
+        return jnp.sum(x * weight, axis)
+
+    def total_vjp(res: Any, g: Any, axis: int) -> Any:
+        x, weight = res
+        return jnp.broadcast_to(jnp.expand_dims(g, axis) * weight, x.shape), jnp.sum(x * jnp.expand_dims(g, axis))
+
+    total.defrule(fwd=lambda x, weight, axis: (jnp.sum(x * weight, axis), (x, weight)), vjp=total_vjp)
+    value = lambda x, axis, weight: (x * weight).sum(axis)  # noqa: E731
+    checks = ("structure", "value", "reverse")
+    assert check(total, normal(3, 5), 2.0, static={"axis": 1}, value=value, checks=checks).raise_if_failed()
+    assert check(total, normal(3, 5), 2.0, checks=checks).raise_if_failed()

@@ -88,7 +88,7 @@ def slopes(value: Callable[[Point], list[np.ndarray]], at: Point, direction: Seq
     """The slopes of all outputs at `at` along `direction`."""
 
     def phi(h: float) -> np.ndarray:
-        x = [np.asarray(a + h * d).astype(a.dtype) for a, d in zip(at.x, direction, strict=True)]
+        x = [_stepped(a, h * d) for a, d in zip(at.x, direction, strict=True)]
         return np.concatenate([y.ravel() for y in value(at.moved(x))] or [np.zeros(0)])
 
     zero, plus, minus = phi(0.0), np.stack([phi(h) for h in STEPS]), np.stack([phi(-h) for h in STEPS])
@@ -98,6 +98,11 @@ def slopes(value: Callable[[Point], list[np.ndarray]], at: Point, direction: Seq
         left = _richardson((zero - minus) / STEPS[:, None], noise, 2.0)
         central = _richardson((plus - minus) / (2 * STEPS[:, None]), noise, 4.0)
     return Slopes(left, right, central, plus, zero)
+
+
+def _stepped(x: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """x + step, and NaN where no step leads away from infinity."""
+    return np.where(np.isinf(x) & (step != 0), np.nan, x + step).astype(x.dtype)
 
 
 def _richardson(table: np.ndarray, noise: np.ndarray, ratio: float) -> Estimate:

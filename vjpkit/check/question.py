@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vjpkit.check.arguments import drawn, has_draws, specified, usable
+from vjpkit.check.calling import with_options
 from vjpkit.check.errors import CheckError
 from vjpkit.check.formula import Formula
 from vjpkit.check.jaxprs import equations, reason
@@ -50,7 +51,8 @@ class Question:
         self._specified = specified(self.args)
         self._args = drawn(self._specified, self.seed, jnp.float32)
         self._layout = Layout.of(self._args, self._argument_names())
-        self._called = functools.partial(self.fn, **self.static) if self.static else self.fn
+        self._options = {*self.static, *(self.fn.static if isinstance(self.fn, Rule) else ())}
+        self._called = with_options(self.fn, self.static, self._options)
         usable(self.name, self._args, self._layout.paths)
 
     @property
@@ -79,7 +81,7 @@ class Question:
             static=dict(self.static),
             specials=[self._layout.point(s.args, points[0].dtype, s.why) for s in specials],
             expected=specials,
-            value=self.value,
+            value=self.value and with_options(self.value, self.static, self._options),
             dtypes=tuple(self.dtypes),
             seed=self.seed,
             tol=self.tol,
@@ -124,7 +126,7 @@ class Question:
     def _reference(self, flat: Fn) -> Modes:
         if self.reference is None:
             return Modes(plain(flat))
-        return Modes(self._layout.flat(functools.partial(self.reference, **self.static)))
+        return Modes(self._layout.flat(with_options(self.reference, self.static, self._options)))
 
     def _held_against(self, flat: Fn, at: Point) -> str:
         """What the reference is, in words; CheckError where the function gives its arguments' memory away."""

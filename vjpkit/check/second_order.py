@@ -34,15 +34,23 @@ def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
     if not truths:
         yield Gap("second order", "everything", "; ".join({*subject.missing.values(), *reference.missing.values()}))
         return
+    points = [at, *(p for p in trial.specials if trial.thorough or _same_shapes(p, at))]
+    if len(points) <= len(trial.specials):
+        why = "shapes of their own, each another compilation; thorough=True includes them"
+        yield Gap("second order", f"{1 + len(trial.specials) - len(points)} special points", why)
     for way in truths:
         matters: dict[str, list[Matter]] = {}
-        for point in (at, *trial.specials):
+        for point in points:
             for k, (name, c) in enumerate(_held(trial, subject, reference, truths, point)[way]):
                 arbiter, of = _arbiter(trial, point, way, k), f"against {truths[way]}"
                 matters.setdefault(name, []).append(Matter(c, point, arbiter, of, sure=point is at))
         for name, each in matters.items():
             yield from judge(trial, "second order", f"{name}, {way}", each)
     yield from _symmetry(trial, subject, at)
+
+
+def _same_shapes(a: Point, b: Point) -> bool:
+    return [x.shape for x in a.x] == [x.shape for x in b.x]
 
 
 def _truth(way: str, known: Sequence[str]) -> str | None:
