@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vjpkit.core import Case
 from vjpkit.losses.cases import CASES as LOSSES
-from vjpkit.nn.cases import CASES as NN
+from vjpkit.nn.cases import CASES as LAYERS
+from vjpkit.nn.convolution_cases import CASES as CONVOLUTIONS
+from vjpkit.nn.norms_cases import CASES as NORMS
 
-CASES: tuple[Case, ...] = (*NN, *LOSSES)
+CASES: tuple[Case, ...] = (*LAYERS, *NORMS, *CONVOLUTIONS, *LOSSES)
