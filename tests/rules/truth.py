@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from vjpkit.catalogue import CASES as CASES
+from vjpkit.check.compiling import quick_options
 from vjpkit.core import Case, Draw, Rule, inline
 
 # A wrong rule differs in the first digits; two right ones, in float64, only where they round and sum otherwise.
@@ -167,7 +168,7 @@ def truth(p: Problem, quantities: Sequence[str], u: Any, v: Any, g: Any) -> dict
 
 
 # What these tests spend their time on is compiling.
-FAST = {"xla_backend_optimization_level": 0}
+FAST = quick_options()
 
 
 @functools.lru_cache(maxsize=4096)

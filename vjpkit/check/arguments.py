@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.check.compiling import jit
 from vjpkit.check.errors import CheckError
 from vjpkit.check.layout import kind
 from vjpkit.core.draw import Draw, booleans, integers, normal
@@ -52,23 +50,8 @@ def specified(args: Sequence[Any]) -> tuple[Any, ...]:
 def drawn(args: Sequence[Any], seed: int, dtype: Any) -> tuple[Any, ...]:
     """The arguments with every draw drawn, in `dtype`; the same numbers as `Case.draw` gives."""
     leaves, tree = jax.tree.flatten(tuple(args), is_leaf=_is_spec)
-    draws = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Draw)]
-    if draws:
-        sample = _sampler(tuple(leaves[i] for i in draws), tuple(draws), len(leaves), jnp.dtype(dtype))
-        for i, array in zip(draws, sample(seed), strict=True):
-            leaves[i] = array
-    return jax.tree.unflatten(tree, leaves)
-
-
-@functools.lru_cache(maxsize=512)
-def _sampler(draws: tuple[Draw, ...], places: tuple[int, ...], count: int, dtype: Any) -> Any:
-    """All draws as one program of the seed, for one compilation."""
-
-    def sample(seed: int) -> list[jax.Array]:
-        keys = jax.random.split(jax.random.key(seed), count)
-        return [draw.sample(keys[i], dtype) for draw, i in zip(draws, places, strict=True)]
-
-    return jit(sample)
+    sampled = [leaf.sample((seed, i), dtype) if isinstance(leaf, Draw) else leaf for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(tree, sampled)
 
 
 def has_draws(args: Sequence[Any]) -> bool:

@@ -15,7 +15,7 @@ _CHOICES: tuple[dict[str, Any], ...] = (
 
 
 @functools.cache
-def _options() -> dict[str, Any]:
+def quick_options() -> dict[str, Any]:
     """The first choice of options that this XLA knows; none of them elsewhere than on the CPU."""
     if jax.default_backend() != "cpu":
         return {}
@@ -30,4 +30,4 @@ def _options() -> dict[str, Any]:
 
 def jit(f: Callable[..., Any]) -> Any:
     """`jax.jit(f)`, quick to compile."""
-    return jax.jit(f, compiler_options=_options())
+    return jax.jit(f, compiler_options=quick_options())

@@ -53,8 +53,7 @@ class Case:
     def draw(self, seed: int = 0, dtype: Any = jnp.float32) -> tuple[Any, ...]:
         """Arguments of this case in `dtype`, the same for the same seed."""
         leaves, tree = jax.tree.flatten(self.args, is_leaf=lambda a: isinstance(a, Draw))
-        keys = jax.random.split(jax.random.key(seed), max(len(leaves), 1))
-        drawn = [a.sample(k, dtype) if isinstance(a, Draw) else a for k, a in zip(keys, leaves, strict=True)]
+        drawn = [a.sample((seed, i), dtype) if isinstance(a, Draw) else a for i, a in enumerate(leaves)]
         return jax.tree.unflatten(tree, drawn)
 
     def __str__(self) -> str:

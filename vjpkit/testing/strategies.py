@@ -65,7 +65,7 @@ def arrays_like(x: Any, **options: Any) -> st.SearchStrategy[Any]:
 def _like(leaf: Any, options: dict[str, Any]) -> st.SearchStrategy[Any]:
     if isinstance(leaf, Draw):
         if not leaf.floating:
-            return st.integers(0, 2**31 - 1).map(lambda seed: leaf.sample(jax.random.key(seed)))
+            return st.integers(0, 2**31 - 1).map(lambda seed: leaf.sample(seed))
         return arrays(leaf.shape, **options)
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return arrays(leaf.shape, leaf.dtype, **options)
