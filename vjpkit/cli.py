@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import itertools
 import json
+import multiprocessing
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +48,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--checks", default=None, help="checks to run, separated by commas")
     check.add_argument("--thorough", action="store_true", help="more draws, more transformations")
     check.add_argument("--seed", type=int, default=0)
+    check.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes to check many rules in")
     check.add_argument("--json", type=Path, metavar="FILE", help="write every report to this file")
     check.set_defaults(run=_check)
+
+    bench = commands.add_parser("bench", help="measure rules beside autodiff, or check what they claim")
+    bench.add_argument("names", nargs="*", help="names of rules; every rule if left out")
+    bench.add_argument("--settings", default="alone,stack,scan", help="of alone, stack, scan, separated by commas")
+    bench.add_argument("--rounds", type=int, default=11, help="how many times each program is timed")
+    bench.add_argument("--peers", action="store_true", help="also PyTorch, on the same CPU")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write every figure to this file")
+    bench.add_argument("--plot", type=Path, metavar="FILE", help="write the ratios as bars to this file")
+    bench.add_argument("--check-claims", action="store_true", help="compile what docstrings claim, and time nothing")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -65,7 +80,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from vjpkit.check import CHECKS, CheckError, check, check_case
+    from vjpkit.check import CHECKS, CheckError, check
 
     jax.config.update("jax_enable_x64", True)
     options: dict[str, Any] = {"thorough": arguments.thorough, "seed": arguments.seed}
@@ -86,7 +101,7 @@ def _check(arguments: argparse.Namespace) -> int:
             print(reports[-1])
         rules = [name for name in arguments.what if ":" not in name]
         if rules or not functions:
-            reports += [check_case(case, **options) for case in _progress(_cases(rules))]
+            reports += _reports(_cases(rules), options, arguments.jobs)
     except CheckError as error:
         raise UsageError(str(error)) from error
     if arguments.json:
@@ -139,18 +154,35 @@ def _argument(text: str) -> Any:
         raise UsageError(f"--args {text!r}: neither a shape such as 'b i' nor an expression: {error}") from error
 
 
-def _cases(names: list[str]) -> list[Any]:
-    """The library's cases of the rules that are named, of all where none is."""
+def _cases(names: list[str]) -> list[int]:
+    """The places, among the library's cases, of those of the rules that are named; of all where none is."""
     from vjpkit.catalogue import CASES
 
     known = {name for case in CASES for name in (case.rule.name, case.rule.path)}
     if unknown := [name for name in names if name not in known]:
         close = difflib.get_close_matches(unknown[0], known, n=1)
         raise UsageError(f"no rule named {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-    return [case for case in CASES if not names or {case.rule.name, case.rule.path} & set(names)]
+    return [i for i, case in enumerate(CASES) if not names or {case.rule.name, case.rule.path} & set(names)]
 
 
-def _progress(items: Sequence[Any]) -> Iterator[Any]:
+def _reports(places: Sequence[int], options: dict[str, Any], jobs: int) -> list[Any]:
+    """A report for each case, made in several processes where there are more than a few."""
+    if jobs == 1 or len(places) < 8:
+        return [_report(place, options) for place in _progress(places, len(places))]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(_progress(pool.map(_report, places, itertools.repeat(options)), len(places)))
+
+
+def _report(place: int, options: dict[str, Any]) -> Any:
+    """What a process does: a case holds functions and cannot be sent to it, its place can."""
+    from vjpkit.catalogue import CASES
+    from vjpkit.check import check_case
+
+    jax.config.update("jax_enable_x64", True)
+    return check_case(CASES[place], **options)
+
+
+def _progress(items: Iterable[Any], total: int) -> Iterator[Any]:
     """The items, with a progress bar on standard error where rich is installed and someone looks."""
     track: Any
     try:
@@ -161,8 +193,34 @@ def _progress(items: Sequence[Any]) -> Iterator[Any]:
     else:
         console = Console(stderr=True)
         yield from track(
-            items, description="checking", console=console, disable=not console.is_terminal, transient=True
+            items,
+            description="checking",
+            total=total,
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
         )
+
+
+# ------------------------------------------------------------------------------------------------- bench
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from vjpkit.bench.command import BenchError, Options, run
+
+    options = Options(
+        names=arguments.names,
+        settings=tuple(arguments.settings.split(",")),
+        rounds=arguments.rounds,
+        peers=arguments.peers,
+        json=arguments.json,
+        plot=arguments.plot,
+        check_claims=arguments.check_claims,
+    )
+    try:
+        return 0 if run(options) else 1
+    except BenchError as error:
+        raise UsageError(str(error)) from error
 
 
 if __name__ == "__main__":

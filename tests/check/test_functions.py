@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from tests.check.custom import with_jvp
 from vjpkit.check import check
 from vjpkit.core.draw import integers, normal, probabilities, uniform
 
@@ -34,6 +35,7 @@ FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "cholesky": (lambda x: jnp.linalg.cholesky(x @ x.T + 5 * jnp.eye(3, dtype=x.dtype)), (normal(3, 5),)),
     "complex": (lambda z: jnp.exp(z) * jnp.conj(z), (jnp.array([1 + 2j, 0.5 - 1j]),)),
     "fft": (lambda x: jnp.fft.rfft(x), (normal(7),)),
+    "x.at": (lambda x: x.at[1].set(0), (normal(5, 3),)),
     "sort": (jnp.sort, (normal(3, 5),)),
     "scan": (recurrent, (normal(5, 5), normal(7, 3, 5))),
     "cond": (branch, (normal(7),)),
@@ -89,3 +91,23 @@ def test_a_module_of_equinox() -> None:
     model = equinox.nn.MLP(3, 2, 5, 1, key=jax.random.key(0))
     report = check(lambda model, x: model(x), model, normal(3), checks=("reverse", "forward", "adjoint"))
     assert report.ok, str(report)
+
+
+def test_a_function_that_hangs_on_what_is_no_number_is_not_asked() -> None:
+    """LAPACK's singular vectors of an infinite matrix never return; the value there is NaN already."""
+    report = check(lambda x: jnp.linalg.svd(x, compute_uv=False), normal(2, 3), checks=("extremes",))
+    assert report.ok, str(report)
+    assert any(g.what == "one entry +inf" for g in report.gaps)
+
+
+def test_a_second_derivative_that_does_not_compile() -> None:
+    """It is traced without complaint, for only the compiler finds that nothing has this name."""
+
+    def missing(x: Any) -> Any:
+        return jax.ffi.ffi_call("no_such_function", jax.ShapeDtypeStruct(x.shape, x.dtype))(x)
+
+    cosine = with_jvp(jnp.cos, lambda p, t: t[0] * missing(p[0]))
+    sine = with_jvp(jnp.sin, lambda p, t: t[0] * cosine(p[0]))
+    report = check(sine, normal(3), checks=("forward", "second order"))
+    assert [f.check for f in report.failures] == ["second order"]
+    assert "no_such_function" in report.failures[0].what

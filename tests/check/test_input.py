@@ -11,7 +11,7 @@ import pytest
 from tests.check.rules import dense
 from vjpkit.check import CheckError, check
 from vjpkit.check.arguments import drawn, specified
-from vjpkit.core import Case, rule
+from vjpkit.core import Case, Special, rule
 from vjpkit.core.draw import booleans, integers, normal
 
 
@@ -102,6 +102,19 @@ def test_a_function_that_does_not_run_in_float64() -> None:
     assert report.ok
     assert report.dtype == "float32"
     assert any(g.what == "float64" for g in report.gaps)
+
+
+def test_a_special_point_with_options_of_its_own_may_be_nan() -> None:
+    @rule(static=("factor",))
+    def scaled(x: Any, *, factor: float = 1.0) -> Any:
+        return factor * x
+
+    scaled.defrule(fwd=lambda x, factor: (factor * x, ()), vjp=lambda res, g, factor: factor * g)
+    x = jnp.array([jnp.nan, 1.0])
+    point = Special((x,), "not a number", 2 * x, lambda g: (2 * g,), {"factor": 2.0})
+    report = check(scaled, normal(3), special=(point,), checks=("special",))
+    assert report.ok
+    assert any("not a number" in r.argument for r in report.results)
 
 
 def test_options_that_stand_between_arguments() -> None:

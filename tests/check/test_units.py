@@ -136,6 +136,14 @@ def test_a_smooth_slope(x: float) -> None:
     assert abs(s.slope[0] - 1) < max(s.error[0], 1e-10) < 1e-6
 
 
+def test_the_steps_are_as_small_as_the_arguments() -> None:
+    at = Point((np.array([1e-9, 3e-9]),), ())
+    s = slopes(lambda at: [np.asarray(at.x[0]) ** -2.5], at, [np.ones(2)]).central
+    want = -2.5 * at.x[0] ** -3.5
+    assert (np.abs(s.slope - want) < 1e-6 * np.abs(want)).all()
+    assert (s.error < 1e-6 * np.abs(want)).all()
+
+
 def test_a_kink_and_an_edge() -> None:
     s = slope(np.abs, 0.0)
     assert s.kink[0]
@@ -161,6 +169,8 @@ def test_a_kink_and_an_edge() -> None:
         (1.0, 0.0, (1.0, 1.0, 1e-9, False), Verdict.PRIMAL),
         (1.0, 1.5, (0.0, 3.0, 2.0, False), Verdict.UNRELIABLE),
         (2.0, 3.0, (1.0, 1.0, 1e-9, False), Verdict.ALL),
+        (float("nan"), 1.0, (float("nan"), float("nan"), float("inf"), False), Verdict.UNRELIABLE),
+        (1.0, 1 + 1e-12, (1.0, 1.0, 1e-9, False), Verdict.CLOSE),
     ],
 )
 def test_the_vote(rule: float, autodiff: float, interval: Any, verdict: Verdict) -> None:

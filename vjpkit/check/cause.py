@@ -32,23 +32,30 @@ def guess(c: Comparison, shapes: Sequence[tuple[int, ...]]) -> tuple[str, str]:
             "the derivative is zero everywhere: it is lost on the way",
             "a stop_gradient, an integer cast, or a term left out",
         )
-    if np.array_equal(got, np.abs(got)) and _close(got, np.abs(want)):
+    if _close(got, want) and not _few(wrong):
+        off = float(np.linalg.norm(got - want) / np.linalg.norm(want))
+        return f"off by {off:.1g} of the right answer: one of the two is an approximation", ""
+    if (want < 0).any() and np.array_equal(got, np.abs(got)) and _close(got, np.abs(want)):
         return "the absolute value of the right answer", "the cotangent enters the formula as |g|"
     factor = _factor(got, want)
-    if factor is not None:
+    if factor is not None and abs(factor - 1) > 1e-6:
         return f"the right answer times {factor:.6g}" + _named(factor, shapes), f"divide by {factor:.6g}"
     if got.ndim >= 2 and got.shape[-1] == got.shape[-2] and _close(got.swapaxes(-1, -2), want):
         return "the transpose of the right answer", "swap its last two axes"
-    few = int(wrong.sum())
-    if 4 * few <= wrong.size:
+    if _few(wrong):
         zero = " and zero there" if not got[wrong].any() else ""
         return (
-            f"the rule is right but for {few} of {wrong.size} entries{zero}",
+            f"the rule is right but for {int(wrong.sum())} of {wrong.size} entries{zero}",
             "an index, a mask, or an edge of the array",
         )
     if got.ndim and _close(got - want, np.broadcast_to((got - want).mean(), got.shape)):
         return "the right answer plus a constant", "a mean or a sum that is not subtracted"
     return "", ""
+
+
+def _few(wrong: np.ndarray) -> bool:
+    """Whether most entries are right."""
+    return bool(4 * wrong.sum() <= wrong.size)
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

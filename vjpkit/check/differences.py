@@ -1,6 +1,6 @@
 """Slopes from values alone: finite differences in float64, of high order, from either side, with an error.
 
-    Dₖ = (φ(hₖ) − φ(−hₖ)) / 2hₖ,   hₖ = 2⁻⁴ … 2⁻¹⁵ of the argument's own scale,   Richardson's table over k
+    Dₖ = (φ(hₖ) − φ(−hₖ)) / 2hₖ,   hₖ = 2⁻⁴ … 2⁻¹⁵ of the arguments' own scale,   Richardson's table over k
 
 and the same one-sided, which a kink and the edge of a domain need. Of each table the entry with the smallest
 error estimate is taken, entry by entry of the output.
@@ -33,6 +33,7 @@ class Slopes:
     left: Estimate
     right: Estimate
     central: Estimate
+    steps: np.ndarray
     values: np.ndarray  # [steps, entries] to the right
     value: np.ndarray
 
@@ -66,7 +67,7 @@ class Slopes:
         for a linear function.
         """
         with np.errstate(all="ignore"):
-            rest = (self.values - self.value - STEPS[:, None] * slope)[:, which]
+            rest = (self.values - self.value - self.steps[:, None] * slope)[:, which]
             rest = np.linalg.norm(np.nan_to_num(rest), axis=1)
             noise = 1e3 * np.finfo(np.float64).eps * np.linalg.norm(np.nan_to_num(self.value[which]))
         seen = rest > noise
@@ -91,13 +92,22 @@ def slopes(value: Callable[[Point], list[np.ndarray]], at: Point, direction: Seq
         x = [_stepped(a, h * d) for a, d in zip(at.x, direction, strict=True)]
         return np.concatenate([y.ravel() for y in value(at.moved(x))] or [np.zeros(0)])
 
-    zero, plus, minus = phi(0.0), np.stack([phi(h) for h in STEPS]), np.stack([phi(-h) for h in STEPS])
+    steps = STEPS * _reach(at.x, direction)
+    zero, plus, minus = phi(0.0), np.stack([phi(h) for h in steps]), np.stack([phi(-h) for h in steps])
     with np.errstate(all="ignore"):
-        noise = 8 * np.finfo(np.float64).eps * np.fmax(np.abs(plus), np.abs(minus)) / STEPS[:, None]
-        right = _richardson((plus - zero) / STEPS[:, None], noise, 2.0)
-        left = _richardson((zero - minus) / STEPS[:, None], noise, 2.0)
-        central = _richardson((plus - minus) / (2 * STEPS[:, None]), noise, 4.0)
-    return Slopes(left, right, central, plus, zero)
+        h = steps[:, None]
+        noise = 8 * np.finfo(np.float64).eps * np.fmax(np.abs(plus), np.abs(minus)) / h
+        right = _richardson((plus - zero) / h, noise, 2.0)
+        left = _richardson((zero - minus) / h, noise, 2.0)
+        central = _richardson((plus - minus) / (2 * h), noise, 4.0)
+    return Slopes(left, right, central, steps, plus, zero)
+
+
+def _reach(x: Sequence[np.ndarray], direction: Sequence[np.ndarray]) -> float:
+    """How much of the direction is as far as the arguments are large: less than 1 where they are small."""
+    pairs = [(s[d != 0], np.abs(d[d != 0])) for s, d in zip(scales(x), direction, strict=True)]
+    ratios = np.concatenate([s / d for s, d in pairs] or [np.ones(1)])
+    return float(min(1.0, np.median(ratios))) if ratios.size else 1.0
 
 
 def _stepped(x: np.ndarray, step: np.ndarray) -> np.ndarray:

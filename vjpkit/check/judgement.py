@@ -15,7 +15,7 @@ from vjpkit.check.modes import Leaves, Unavailable
 from vjpkit.check.report import FAIL, NOTE, PASS, Finding, Gap, Result
 from vjpkit.check.tolerance import Comparison, Tally
 from vjpkit.check.trial import Trial
-from vjpkit.check.vote import Verdict, vote
+from vjpkit.check.vote import CLOSE, Verdict, vote
 
 LOOKED_AT = 256  # entries that differ, up to which finite differences are asked about each
 Interval = tuple[float, float, float, bool]  # low, high, error, whether the two sides differ
@@ -52,7 +52,8 @@ def judge(
         verdict = FAIL if failed else NOTE if rescued else PASS
         note = f"{tally.blind} entries are lost in rounding" if tally.blind else ""
         error, bound = shown.relative(shown.difference), shown.relative(shown.bound)
-        yield Result(check, argument, verdict, error, bound, tally.power, note)
+        power = tally.power and max(tally.power, CLOSE) if any(m.arbiter for m in matters) else tally.power
+        yield Result(check, argument, verdict, error, bound, power, note)
     for v in rescued:
         where = ", ".join(dict.fromkeys(m.at.label for m in matters if m.at.label and m.comparison.wrong.any()))
         entries = f"{votes[v]} entries" if votes[v] > 1 else "one entry"

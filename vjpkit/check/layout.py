@@ -98,8 +98,8 @@ class Layout:
         return Point(tuple(x), tuple(fixed), dtype, label)
 
     def arguments(self, x: Sequence[Any], fixed: Sequence[Any]) -> tuple[Any, ...]:
-        """The arguments again, from traced or concrete leaves."""
-        reals, rest, constants = iter(x), iter(fixed), iter(self.constants)
+        """The arguments again, as JAX arrays, from traced or concrete leaves."""
+        reals, rest, constants = iter(map(jnp.asarray, x)), iter(map(jnp.asarray, fixed)), iter(self.constants)
         build: dict[str, Callable[[], Any]] = {
             "float": lambda: next(reals),
             "complex": lambda: jax.lax.complex(next(reals), next(reals)),

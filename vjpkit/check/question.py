@@ -53,7 +53,8 @@ class Question:
         self._layout = Layout.of(self._args, self._argument_names())
         self._options = {*self.static, *(self.fn.static if isinstance(self.fn, Rule) else ())}
         self._called = with_options(self.fn, self.static, self._options)
-        usable(self.name, self._args, self._layout.paths)
+        if not any(isinstance(s, Special) and s.args is self.args for s in self.special):  # which may be NaN
+            usable(self.name, self._args, self._layout.paths)
 
     @property
     def leaves(self) -> list[tuple[str, Any]]:

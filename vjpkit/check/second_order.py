@@ -10,11 +10,11 @@ import numpy as np
 
 from vjpkit.check.compiling import jit
 from vjpkit.check.differences import slopes
-from vjpkit.check.jaxprs import refusal
+from vjpkit.check.jaxprs import reason, refusal
 from vjpkit.check.judgement import Interval, Matter, judge
 from vjpkit.check.layout import Arrays, Point
 from vjpkit.check.modes import Leaves, Modes, Unavailable, scope, wide
-from vjpkit.check.report import Finding, Gap, Result
+from vjpkit.check.report import FAIL, Finding, Gap, Result
 from vjpkit.check.tolerance import Comparison, bound
 from vjpkit.check.trial import PROBES, Trial, dot
 
@@ -34,6 +34,10 @@ def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
     if not truths:
         yield Gap("second order", "everything", "; ".join({*subject.missing.values(), *reference.missing.values()}))
         return
+    if error := _broken(subject, reference, _vectors(trial, at), at):
+        yield Result("second order", "", FAIL)
+        yield Finding("second order", "", f"fails: {error}", advice="the reference's second derivative runs")
+        return
     points = [at, *(p for p in trial.specials if trial.thorough or _same_shapes(p, at))]
     if len(points) <= len(trial.specials):
         why = "shapes of their own, each another compilation; thorough=True includes them"
@@ -47,6 +51,16 @@ def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
         for name, each in matters.items():
             yield from judge(trial, "second order", f"{name}, {way}", each)
     yield from _symmetry(trial, subject, at)
+
+
+def _broken(subject: Nested, reference: Nested, vectors: Vectors, at: Point) -> str:
+    """Why the subject's program does not run where the reference's does; Unavailable where neither does."""
+    reference(at, vectors)
+    try:
+        subject(at, vectors)
+    except Unavailable as error:
+        return str(error)
+    return ""
 
 
 def _same_shapes(a: Point, b: Point) -> bool:
@@ -95,8 +109,11 @@ class Nested:
         return lambda *inputs: tuple(self._programs[way](*inputs) for way in ways)
 
     def __call__(self, at: Point, vectors: Vectors) -> dict[str, Leaves]:
-        with scope(at):
-            answers = self._jitted(at.x, at.fixed, *vectors)
+        try:
+            with scope(at):
+                answers = self._jitted(at.x, at.fixed, *vectors)
+        except Exception as error:  # traced, but not compiled: whatever a function under trial raises
+            raise Unavailable(reason(error)) from error
         return {way: [wide(a) for a in answer] for way, answer in zip(self.ways, answers, strict=True)}
 
 
@@ -108,19 +125,29 @@ def _vectors(trial: Trial, at: Point) -> Vectors:
 def _held(
     trial: Trial, subject: Nested, reference: Nested, truths: dict[str, str], at: Point
 ) -> dict[str, list[tuple[str, Comparison]]]:
-    """Every nesting of the subject beside the reference's; rounding is measured in one nesting of each kind."""
+    """Every nesting of the subject beside the reference's.
+
+    Rounding is measured, in one nesting of each kind, where they differ by more than their last places: to compile
+    the programs that measure it takes as long as the rest.
+    """
     key = ("second order", at)
     if key not in trial.memory:
         vectors = _vectors(trial, at)
         got, want = subject(at, vectors), reference(at, vectors)
-        moved = _moved(trial, subject, at, vectors, got, reference, want)
-        held: dict[str, list[tuple[str, Comparison]]] = {}
-        for way, truth in truths.items():
-            names, like = (
-                (trial.output_names, trial.subject.outputs(at)) if way == TWICE else (trial.layout.names, at.x)
-            )
-            parts = zip(names, got[way], want[truth], moved[way == TWICE], like, strict=True)
-            held[way] = [(n, Comparison(a, b, bound(a, b, 2 * s, t.dtype, trial.tol))) for n, a, b, s, t in parts]
+
+        def compared(moved: dict[bool, Leaves]) -> dict[str, list[tuple[str, Comparison]]]:
+            held: dict[str, list[tuple[str, Comparison]]] = {}
+            for way, truth in truths.items():
+                names, like = (
+                    (trial.output_names, trial.subject.outputs(at)) if way == TWICE else (trial.layout.names, at.x)
+                )
+                parts = zip(names, got[way], want[truth], moved[way == TWICE], like, strict=True)
+                held[way] = [(n, Comparison(a, b, bound(a, b, 2 * s, t.dtype, trial.tol))) for n, a, b, s, t in parts]
+            return held
+
+        held = compared({way == TWICE: [np.zeros(a.shape) for a in got[way]] for way in truths})
+        if any(c.wrong.any() for each in held.values() for _, c in each):
+            held = compared(_moved(trial, subject, at, vectors, got, reference, want))
         trial.memory[key] = held
     return trial.memory[key]
 
@@ -173,14 +200,21 @@ def _symmetry(trial: Trial, subject: Nested, at: Point) -> Iterator[Result | Fin
     if way is None:
         return
     u, w, g = _vectors(trial, at)
-    sides = []
-    for a, b in ((u, w), (w, u)):
-        answers = subject(at, (a, b, g))
-        moved = _moved(trial, subject, at, (a, b, g), answers)[False]
-        limits = [bound(h, h, s, x.dtype, trial.tol) for h, s, x in zip(answers[way], moved, at.x, strict=True)]
-        other = [wide(v) for v in b]
-        sides.append((dot(other, answers[way]), dot([np.abs(v) for v in other], limits)))
-    c = Comparison(*(np.asarray(n) for n in (sides[0][0], sides[1][0], sides[0][1] + sides[1][1])))
+
+    def compared(measured: bool) -> Comparison:
+        values, limit = [], 0.0
+        for a, b in ((u, w), (w, u)):
+            h = subject(at, (a, b, g))
+            moved = _moved(trial, subject, at, (a, b, g), h)[False] if measured else [np.zeros(v.shape) for v in h[way]]
+            limits = [bound(v, v, s, x.dtype, trial.tol) for v, s, x in zip(h[way], moved, at.x, strict=True)]
+            other = [wide(v) for v in b]
+            values.append(np.asarray(dot(other, h[way])))
+            limit += dot([np.abs(v) for v in other], limits)
+        return Comparison(values[0], values[1], np.asarray(limit))
+
+    c = compared(measured=False)
+    if c.wrong.any():
+        c = compared(measured=True)
     yield from judge(
         trial,
         "second order",

@@ -17,6 +17,7 @@ class Verdict(Enum):
     UNDEFINED = "autodiff is not finite here, and finite differences find no slope: not judged"
     PRIMAL = "finite differences are with the rule, autodiff is not: a kink or a stop_gradient in the primal"
     UNDECIDED = "finite differences are unreliable here, and autodiff may be wrong too: not judged"
+    CLOSE = "off by less than finite differences can tell and approximations leave: not judged"
     UNRELIABLE = "finite differences are unreliable here; the rule differs from autodiff"
 
     @property
@@ -24,16 +25,24 @@ class Verdict(Enum):
         return self in (Verdict.RULE, Verdict.ALL, Verdict.UNRELIABLE)
 
 
+CLOSE = 2.0**15 * float(np.finfo(np.float64).eps)  # relative, in float64: what series and iterations leave
+
+
 def vote(rule: float, autodiff: float, low: float, high: float, error: float, kinked: bool) -> Verdict:
     """The verdict on an entry where rule and autodiff differ; [low, high] is what finite differences allow."""
     ad = bool(np.isfinite(autodiff))
-    if np.isnan(rule) or not (np.isfinite(rule) or ad):
-        return Verdict.RULE if ad else Verdict.UNDEFINED
+    if not (np.isfinite(rule) or ad):
+        return Verdict.UNDEFINED
+    if np.isnan(rule):
+        known = np.isfinite([low, high, error]).all() and low - 3 * error <= autodiff <= high + 3 * error
+        return Verdict.RULE if known else Verdict.UNRELIABLE
     if np.isinf(rule):
         return Verdict.RULE if np.isfinite([low, high, error]).all() else Verdict.UNDECIDED
     size = max(abs(low), abs(high), abs(rule)) if np.isfinite([low, high]).all() else np.inf
     reliable = bool(np.isfinite(error) and np.isfinite(size))
     reliable = reliable and (10 * error <= abs(rule - autodiff) if ad else error <= 1e-4 * size)
+    if not reliable and ad and abs(rule - autodiff) <= CLOSE * max(abs(rule), abs(autodiff)):
+        return Verdict.CLOSE
     if not reliable:
         return Verdict.UNRELIABLE if ad else Verdict.UNDEFINED
     slack = 3 * error + 1e-9 * size
