@@ -124,7 +124,7 @@ def softmax_cross_entropy_fwd(
 ) -> tuple[Array, Any]:
     axes = class_axes("softmax_cross_entropy", logits, axis)
     x, y, marked = _read(logits, labels, where, axes)
-    row = read_row(x, marked, axes)
+    row = read_row(x, marked, jnp.max(jnp.where(marked, x, -jnp.inf), axes, keepdims=True, initial=-jnp.inf), axes)
     h = surprisal(x, row)
     nats = y * jnp.where(marked, marked_surprisal(h, row), h)
     nothing = (row.peak == -jnp.inf) | (jnp.isposinf(h) & (y == 0))
@@ -222,8 +222,10 @@ def softmax_cross_entropy_with_integer_labels_fwd(
     logits: Array, labels: Array, where: Array | None, *, axis: Axis
 ) -> tuple[Array, Any]:
     x, mask = class_rows(logits, where, class_axes(_NAME, logits, axis))
-    row = read_row(present(x, mask), is_label(labels, x.shape[-1]), (-1,))
-    h = surprisal(wide(jnp.take_along_axis(x, labels[..., None], -1, mode="fill")), row)
+    k, shown = labels[..., None], present(x, mask)
+    own = jnp.take_along_axis(shown, k, -1, mode="fill", fill_value=-jnp.inf)
+    row = read_row(shown, is_label(labels, x.shape[-1]), own, (-1,))
+    h = surprisal(wide(jnp.take_along_axis(x, k, -1, mode="fill")), row)
     loss = marked_surprisal(h, row)[..., 0]
     return loss.astype(logits.dtype), (logits, labels, where, row)
 

@@ -33,12 +33,11 @@ def present(logits: Array, where: Array | None) -> Array:
     return wide(logits) if where is None else jnp.where(where, wide(logits), -jnp.inf)
 
 
-def read_row(x: Array, marked: Array, axes: Axes) -> Row:
-    """The row's numbers, with at most one class marked."""
+def read_row(x: Array, marked: Array, own: Array, axes: Axes) -> Row:
+    """The row's numbers, with at most one class marked, and `own` its logit, −inf where none is."""
     peak = jax.lax.stop_gradient(jnp.max(x, axes, keepdims=True, initial=-jnp.inf))
-    e = jnp.exp(_shifted(x, peak))
-    others = jnp.sum(jnp.where(marked, 0, e), axes, keepdims=True)
-    total = jnp.sum(e, axes, keepdims=True)
+    others = jnp.sum(jnp.exp(_shifted(x, peak)) * ~marked, axes, keepdims=True)
+    total = others + jnp.exp(_shifted(own, peak))
     total = jnp.where(total == 0, 1, total)
     return Row(peak, jnp.log(total), others / total)
 
