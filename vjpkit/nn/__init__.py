@@ -15,6 +15,10 @@ from vjpkit.nn.activations import tanh as tanh
 from vjpkit.nn.batch_norms import batch_norm as batch_norm
 from vjpkit.nn.convolutions import conv as conv
 from vjpkit.nn.convolutions import conv_transpose as conv_transpose
+from vjpkit.nn.gated_units import geglu as geglu
+from vjpkit.nn.gated_units import glu as glu
+from vjpkit.nn.gated_units import reglu as reglu
+from vjpkit.nn.gated_units import swiglu as swiglu
 from vjpkit.nn.gates import gelu as gelu
 from vjpkit.nn.gates import mish as mish
 from vjpkit.nn.gates import silu as silu
@@ -31,6 +35,7 @@ from vjpkit.nn.norms import layer_norm as layer_norm
 from vjpkit.nn.norms import rms_norm as rms_norm
 from vjpkit.nn.pooling import avg_pool as avg_pool
 from vjpkit.nn.pooling import max_pool as max_pool
+from vjpkit.nn.positions import rotary as rotary
 from vjpkit.nn.residual_norms import add_layer_norm as add_layer_norm
 from vjpkit.nn.residual_norms import add_rms_norm as add_rms_norm
 from vjpkit.nn.resizing import pixel_shuffle as pixel_shuffle

@@ -12,12 +12,12 @@ from vjpkit.core import elementwise
 from vjpkit.nn.precision import FAR, narrow, wide, within
 
 
-def _silu_slope(x: Array) -> Array:  # σ(x) (1 + x σ(−x))
+def silu_slope(x: Array) -> Array:  # σ(x) (1 + x σ(−x))
     x = within(x)
     return logistic(x) * (1 + x * logistic(-x))
 
 
-@elementwise(slope=_silu_slope)
+@elementwise(slope=silu_slope)
 def silu(x: Array) -> Array:
     """Sigmoid linear unit, also called swish.
 
@@ -40,7 +40,7 @@ _SQRT_HALF = math.sqrt(0.5)
 _CUBIC = 0.044715
 
 
-def _gelu_slope(x: Array, approximate: bool) -> Array:
+def gelu_slope(x: Array, approximate: bool) -> Array:
     x = within(x)
     if approximate:  # σ(2u) (1 + 2 u′ x σ(−2u))
         u = _SQRT_2_OVER_PI * (x + _CUBIC * x**3)
@@ -50,7 +50,7 @@ def _gelu_slope(x: Array, approximate: bool) -> Array:
     return erfc(-x * _SQRT_HALF) / 2 + x * jnp.exp(-x * x / 2) * (_SQRT_2_OVER_PI / 2)
 
 
-@elementwise(slope=_gelu_slope, static=("approximate",))
+@elementwise(slope=gelu_slope, static=("approximate",))
 def gelu(x: Array, approximate: bool = True) -> Array:
     """Gaussian error linear unit.
 
