@@ -32,7 +32,8 @@ def at(case: Case, special: Special, dtype: Any) -> tuple[Problem, Any, Any, dic
         p = Problem(case.rule, special.args, {**case.static, **special.static})
         p = p.at([jnp.asarray(a, dtype) if i in p.moving else a for i, a in enumerate(p.leaves)])
         v, g = p.direction(7), p.cotangent()
-        _known[key] = special, (p, v, g, jax.jit(lambda x, v, g: _answers(p, x, v, g), compiler_options=FAST)(p.x, v, g))
+        run = jax.jit(lambda x, v, g: _answers(p, x, v, g), compiler_options=FAST)
+        _known[key] = special, (p, v, g, run(p.x, v, g))
     return _known[key][1]
 
 

@@ -40,7 +40,9 @@ def _independent(trial: Trial) -> Entries:
         yield Gap("value", "an independent value", "none was given (value=…): the primal is its own reference")
         return
     at = trial.points[0]
-    want = trial.value(*_numpy(trial.layout.arguments(at.x, at.fixed)))
+    with scope(at):
+        args = _numpy(trial.layout.arguments(at.x, at.fixed))
+    want = trial.value(*args)
     matters = []
     held = (
         trial.forward(at, trial.tangents(at)[0])
