@@ -47,6 +47,9 @@ def test_a_failure_exits_with_one(capsys, tmp_path, monkeypatch):
         (["check", "jax.nn:silu"], "jax.nn:silu needs --args"),
         (["check", "jax.nn:silu", "--args", "normal("], "neither a shape such as 'b i' nor an expression"),
         (["check", "tanh", "--checks", "taste"], "no checks ['taste']"),
+        (["bench", "max_poool"], "no rule named 'max_poool'; did you mean 'max_pool'?"),
+        (["bench", "tanh", "--settings", "attic"], "--settings: unknown setting 'attic'"),
+        (["bench", "tanh", "--rounds", "0"], "--rounds: expected 1 or more, got 0"),
     ],
 )
 def test_bad_commands_exit_with_two(words, message, capsys):

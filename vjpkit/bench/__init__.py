@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from vjpkit.bench.comparison import Comparison as Comparison
 from vjpkit.bench.comparison import Row as Row
 from vjpkit.bench.comparison import device_line
 from vjpkit.bench.contestants import contestants
 from vjpkit.bench.measure import Cost as Cost
-from vjpkit.bench.measure import Program, interleaved, residual_bytes
+from vjpkit.bench.measure import Foreign, Program, interleaved, residual_bytes
 from vjpkit.bench.settings import MODES, SETTINGS
 
 
@@ -25,6 +24,7 @@ def bench(
     settings: Sequence[str] = tuple(SETTINGS),
     modes: Sequence[str] = tuple(MODES),
     rounds: int = 11,
+    peers: Mapping[str, Callable[[], Any]] | None = None,
 ) -> Comparison:
     """Measure a function beside its rivals, interleaved in one process after warm-up.
 
@@ -38,6 +38,7 @@ def bench(
              settings: of "alone", "stack" (eight layers unrolled), "scan" (eight steps of `lax.scan`).
              modes: of "forward", "forward+reverse", "forward mode". A contestant without a mode is left out of it.
              rounds: how many times each program is timed; the median counts.
+             peers: what runs forward and reverse in another framework, by its name; timed in the same loop, alone.
     Returns: a Comparison; `print` shows it.
     Raises:  ValueError for an unknown setting or mode, or a function that is no rule and has no rivals.
     """
@@ -48,20 +49,17 @@ def bench(
     rows = []
     for setting in settings:
         for mode in modes:
-            programs = {}
+            programs: dict[str, Program | Foreign] = {}
             for name, f in everyone.items():
                 program = _compile(SETTINGS[setting](f), args, mode)
                 if program is not None:
                     programs[name] = program
+            if (setting, mode) == ("alone", "forward+reverse"):
+                programs |= {name: Foreign(run) for name, run in (peers or {}).items()}
             seconds = interleaved(programs, rounds)
             rows.append(Row(setting, mode, {name: p.cost(seconds[name]) for name, p in programs.items()}))
     name = next(iter(everyone))
-    moving = [
-        i
-        for i, a in enumerate(args)
-        if any(jnp.issubdtype(jnp.result_type(x), jnp.inexact) for x in jax.tree.leaves(a))
-    ]
-    kept = {rival: residual_bytes(*_restricted(f, args, moving)) for rival, f in everyone.items()}
+    kept = {rival: residual_bytes(f, args) for rival, f in everyone.items()}
     shapes = " ".join(jax.typeof(a).str_short() for a in jax.tree.leaves(args))
     return Comparison(name, shapes, tuple(rows), kept, device_line())
 
@@ -75,15 +73,3 @@ def _compile(f: Callable[..., Any], args: tuple[Any, ...], mode: str) -> Program
         if mode == "forward mode" and "custom_vjp" in str(error):
             return None
         raise
-
-
-def _restricted(
-    f: Callable[..., Any], args: tuple[Any, ...], moving: list[int]
-) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The function of its differentiable arguments alone."""
-
-    def g(*values: Any) -> Any:
-        at = dict(enumerate(args)) | dict(zip(moving, values, strict=True))
-        return f(*at.values())
-
-    return g, tuple(args[i] for i in moving)

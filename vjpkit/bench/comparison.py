@@ -64,9 +64,9 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [f"{self.name}  {self.arguments}   ({self.device})"]
-        lines.append(
-            f"  {'rival / ' + self.name:44}{'time':>8}{'temp':>8}{'FLOPs':>8}{'compile':>9}   time, temp memory"
-        )
+        head = f"rival / {self.name}"
+        width = max(len(head), *(len(rival) + 2 for row in self.rows for rival in row.costs), 42)
+        lines.append(f"  {head:{width}}{'time':>8}{'temp':>8}{'FLOPs':>8}{'compile':>9}   time, temp memory")
         for row in self.rows:
             ours = row.costs[self.name]
             lines.append(
@@ -77,7 +77,7 @@ class Comparison:
                 figures = [row.ratio(rival, measure, self.name) for measure in measures]
                 theirs = row.costs[rival]
                 ratios = "".join(f"{_ratio(f):>{w}}" for f, w in zip(figures, (8, 8, 8, 9), strict=True))
-                lines.append(f"    {rival:42}{ratios}   {_time(theirs.seconds)}, {_size(theirs.temp_bytes)}")
+                lines.append(f"    {rival:{width - 2}}{ratios}   {_time(theirs.seconds)}, {_size(theirs.temp_bytes)}")
         kept = ", ".join(f"{name} {_size(n)}" for name, n in self.residuals.items())
         lines.append(f"  residuals kept: {kept}")
         return "\n".join(lines)

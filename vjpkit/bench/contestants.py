@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,4 +39,10 @@ def contestants(fn: Function, against: Mapping[str, Function] | None, static: Ma
 
 
 def _with(fn: Function, static: Mapping[str, Any]) -> Function:
-    return (lambda *args: fn(*args, **static)) if static else fn
+    """The function with these options; those that stand before its arguments, as einsum's do, go by position."""
+    if not static:
+        return fn
+    first = list(itertools.takewhile(static.__contains__, inspect.signature(fn).parameters))
+    leading = [static[name] for name in first]
+    named = {name: value for name, value in static.items() if name not in first}
+    return lambda *args: fn(*leading, *args, **named)

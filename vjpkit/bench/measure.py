@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+
+from vjpkit.bench.settings import differentiable
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,10 @@ class Program:
     def cost(self, seconds: list[float]) -> Cost:
         memory = self.compiled.memory_analysis()
         counts = self.compiled.cost_analysis() or {}
-        quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [0.0, 0.0, 0.0]
-        median = statistics.median(seconds)
+        median, spread = _median_and_spread(seconds)
         return Cost(
             seconds=median,
-            spread=(quartiles[2] - quartiles[0]) / median,
+            spread=spread,
             compile_seconds=self.compile_seconds,
             temp_bytes=getattr(memory, "temp_size_in_bytes", None),
             argument_bytes=getattr(memory, "argument_size_in_bytes", None),
@@ -60,7 +62,24 @@ class Program:
         )
 
 
-def interleaved(programs: Mapping[str, Program], rounds: int, least: float = 2e-3) -> dict[str, list[float]]:
+@dataclass(frozen=True)
+class Foreign:
+    """A program of another framework: of its costs only the time is known."""
+
+    run: Callable[[], Any]
+
+    def cost(self, seconds: list[float]) -> Cost:
+        median, spread = _median_and_spread(seconds)
+        return Cost(median, spread, math.nan, None, None, None, None)
+
+
+def _median_and_spread(seconds: list[float]) -> tuple[float, float]:
+    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [0.0, 0.0, 0.0]
+    median = statistics.median(seconds)
+    return median, (quartiles[2] - quartiles[0]) / median
+
+
+def interleaved(programs: Mapping[str, Program | Foreign], rounds: int, least: float = 2e-3) -> dict[str, list[float]]:
     """Seconds per run of each program, `rounds` times in turn, each time long enough to be told from the clock's noise.
 
     Args:    least: the seconds that one timing lasts at least; a short program runs several times in it.
@@ -88,7 +107,14 @@ def interleaved(programs: Mapping[str, Program], rounds: int, least: float = 2e-
 
 
 def residual_bytes(f: Callable[..., Any], args: tuple[Any, ...]) -> int:
-    """Bytes that reverse mode keeps between its two passes, an array that is kept twice counted once."""
-    _, vjp = jax.vjp(f, *args)
-    kept = {id(leaf): leaf for leaf in jax.tree.leaves(vjp)}
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in kept.values())
+    """Bytes that reverse mode keeps between its two passes, an array that is kept twice counted once.
+
+    Args:    args: arrays, or their specs: nothing is run.
+    """
+
+    def kept(*args: Any) -> Any:
+        (moving, fixed), join = differentiable(args)
+        return jax.vjp(lambda *m: f(*join(m, fixed)), *moving)[1]
+
+    outputs = jax.make_jaxpr(kept)(*args).jaxpr.outvars
+    return sum(aval.size * aval.dtype.itemsize for aval in {id(v): v.aval for v in outputs}.values())

@@ -56,7 +56,7 @@ def forward(fn: Function, args: tuple[Any, ...]) -> tuple[Function, tuple[Any, .
 
 def reverse(fn: Function, args: tuple[Any, ...]) -> tuple[Function, tuple[Any, ...]]:
     """The value and the cotangents of every float argument, for a given cotangent of the output."""
-    split, join = _differentiable(args)
+    split, join = differentiable(args)
 
     def program(moving: Any, fixed: Any, g: Any) -> Any:
         y, vjp = jax.vjp(lambda *m: fn(*join(m, fixed)), *moving)
@@ -68,7 +68,7 @@ def reverse(fn: Function, args: tuple[Any, ...]) -> tuple[Function, tuple[Any, .
 
 def forward_mode(fn: Function, args: tuple[Any, ...]) -> tuple[Function, tuple[Any, ...]]:
     """The value and its tangent, for given tangents of every float argument."""
-    (moving, fixed), join = _differentiable(args)
+    (moving, fixed), join = differentiable(args)
 
     def program(moving: Any, fixed: Any, dots: Any) -> Any:
         return jax.jvp(lambda *m: fn(*join(m, fixed)), moving, dots)
@@ -79,7 +79,7 @@ def forward_mode(fn: Function, args: tuple[Any, ...]) -> tuple[Function, tuple[A
 MODES = {"forward": forward, "forward+reverse": reverse, "forward mode": forward_mode}
 
 
-def _differentiable(args: tuple[Any, ...]) -> tuple[tuple[tuple[Any, ...], tuple[Any, ...]], Function]:
+def differentiable(args: tuple[Any, ...]) -> tuple[tuple[tuple[Any, ...], tuple[Any, ...]], Function]:
     """The float leaves and the others, and how to put them together again."""
     leaves, tree = jax.tree.flatten(args)
     moves = [jnp.issubdtype(jnp.result_type(a), jnp.inexact) for a in leaves]

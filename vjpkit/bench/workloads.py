@@ -1,0 +1,158 @@
+"""The sizes at which the library's own rules are measured, and the function that each of them mirrors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vjpkit import losses, nn
+from vjpkit.bench import mirrors
+from vjpkit.bench.contestants import Function
+from vjpkit.core import Draw, Rule
+from vjpkit.core.draw import integers, normal, probabilities
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A rule at a realistic size, beside the functions of other libraries that it replaces."""
+
+    rule: Rule
+    args: tuple[Draw, ...]
+    static: Mapping[str, Any] = field(default_factory=dict)
+    against: Mapping[str, Function] = field(default_factory=dict)
+    dtype: Any = jnp.float32
+    label: str = ""  # what tells it from the rule's other workloads
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule.name} {self.label}".rstrip()
+
+    def arguments(self) -> tuple[jax.Array, ...]:
+        """The arguments, the same numbers at each call."""
+        return tuple(draw.sample(seed, self.dtype) for seed, draw in enumerate(self.args))
+
+    def specs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """The arguments' shapes and dtypes, to compile for."""
+        return tuple(jax.ShapeDtypeStruct(draw.shape, self._dtype(draw)) for draw in self.args)
+
+    def _dtype(self, draw: Draw) -> Any:
+        return self.dtype if draw.floating else draw.reshaped(*(2 for _ in draw.shape)).sample(0).dtype
+
+
+def workloads() -> tuple[Workload, ...]:
+    """All of them, in the order of the families; a rule's claims are about the first of its own."""
+    return (*_dense(), *_activations(), *_gated(), *_positions(), *_norms(), *_convolutions(), *_pooling(), *_losses())
+
+
+MATRIX = normal(1024, 2048)
+ROWS = normal(4096, 1024)
+PER_FEATURE = (normal(1024), normal(1024))
+IMAGES = normal(32, 32, 32, 64)
+PER_CHANNEL = (normal(64), normal(64))
+
+
+def _dense() -> tuple[Workload, ...]:
+    return (
+        Workload(nn.dense, (normal(1024, 512), normal(512, 2048, scale=0.05), normal(2048))),
+        Workload(nn.affine, (normal(2048, 512, scale=0.05), normal(512, 1024), normal(2048))),
+        Workload(
+            nn.einsum,
+            (normal(8, 128, 8, 64), normal(8, 128, 8, 64)),
+            {"subscripts": "bqhd,bkhd->bhqk"},
+            {"jnp.einsum": jnp.einsum},
+        ),
+    )
+
+
+def _activations() -> tuple[Workload, ...]:
+    smooth = ("sigmoid", "tanh", "softplus", "log_sigmoid", "squareplus", "gelu", "silu", "mish")
+    kinked = ("relu", "relu6", "hard_tanh", "leaky_relu", "elu", "selu", "celu")
+    along = ("softmax", "log_softmax", "logsumexp")
+    return (
+        *(Workload(getattr(nn, n), (MATRIX,), against=mirrors.jax_nn(n)) for n in (*kinked, *smooth)),
+        *(Workload(getattr(nn, n), (MATRIX,), {"axis": -1}, mirrors.jax_nn(n)) for n in along),
+    )
+
+
+def _gated() -> tuple[Workload, ...]:
+    return (
+        *(Workload(getattr(nn, n), (MATRIX, MATRIX)) for n in ("swiglu", "geglu", "reglu")),
+        Workload(nn.glu, (normal(1024, 4096),), against=mirrors.jax_nn("glu")),
+    )
+
+
+def _positions() -> tuple[Workload, ...]:
+    return (Workload(nn.rotary, (normal(8, 512, 8, 64), integers(512, high=512))),)
+
+
+def _norms() -> tuple[Workload, ...]:
+    half = {"dtype": jnp.bfloat16, "label": "bfloat16"}
+    return (
+        Workload(nn.layer_norm, (ROWS, *PER_FEATURE)),
+        Workload(nn.layer_norm, (ROWS, *PER_FEATURE), **half),
+        Workload(nn.rms_norm, (ROWS, PER_FEATURE[0])),
+        Workload(nn.rms_norm, (ROWS, PER_FEATURE[0]), **half),
+        Workload(nn.add_layer_norm, (ROWS, ROWS, *PER_FEATURE)),
+        Workload(nn.add_rms_norm, (ROWS, ROWS, PER_FEATURE[0])),
+        Workload(nn.standardize, (ROWS,), against=mirrors.jax_nn("standardize")),
+        Workload(nn.l2_normalize, (ROWS,)),
+        Workload(nn.batch_norm, (IMAGES, *PER_CHANNEL)),
+        Workload(nn.group_norm, (IMAGES, *PER_CHANNEL), {"num_groups": 8}),
+        Workload(nn.instance_norm, (IMAGES, *PER_CHANNEL)),
+        Workload(nn.weight_standardize, (normal(3, 3, 256, 512),)),
+    )
+
+
+def _convolutions() -> tuple[Workload, ...]:
+    lax_conv = {"lax.conv_general_dilated": mirrors.conv}
+    depthwise = {"padding": "CAUSAL", "feature_group_count": 256}
+    return (
+        Workload(nn.conv, (normal(8, 512, 256), normal(4, 1, 256)), depthwise, lax_conv, label="depthwise"),
+        Workload(nn.conv, (normal(16, 32, 32, 32), normal(3, 3, 32, 32, scale=0.1)), {}, lax_conv, label="3x3"),
+        Workload(nn.conv, (normal(8, 28, 28, 64), normal(3, 3, 64, 128, scale=0.1)), {}, lax_conv, label="3x3 wide"),
+        Workload(
+            nn.conv_transpose,
+            (normal(16, 16, 16, 64), normal(4, 4, 64, 32, scale=0.1)),
+            {"strides": 2},
+            {"lax.conv_transpose": mirrors.conv_transpose},
+        ),
+    )
+
+
+def _pooling() -> tuple[Workload, ...]:
+    halves = {"window_shape": (2, 2), "strides": (2, 2)}
+    twice = {"factors": (2, 2)}
+    small = normal(16, 32, 32, 32)
+    resized = {f"jax.image.resize {how}": mirrors.resize(how) for how in ("nearest", "bilinear")}
+    nearest, bilinear = ({label: f} for label, f in resized.items())
+    return (
+        Workload(nn.max_pool, (IMAGES,), halves, {"lax.reduce_window": mirrors.max_pool}),
+        Workload(nn.avg_pool, (IMAGES,), halves, {"lax.reduce_window": mirrors.avg_pool}),
+        Workload(nn.global_max_pool, (IMAGES,), {}, {"jnp.max": mirrors.over_pixels(jnp.max)}),
+        Workload(nn.global_avg_pool, (IMAGES,), {}, {"jnp.mean": mirrors.over_pixels(jnp.mean)}),
+        Workload(nn.adaptive_avg_pool, (IMAGES,), {"output_shape": (8, 8)}),
+        Workload(nn.upsample_nearest, (small,), twice, nearest),
+        Workload(nn.upsample_bilinear, (small,), twice, bilinear),
+        Workload(nn.pixel_shuffle, (small,), twice),
+        Workload(nn.pixel_unshuffle, (small,), twice),
+    )
+
+
+def _losses() -> tuple[Workload, ...]:
+    logits = normal(1024, 4096)
+
+    def loss(name: str, *args: Draw) -> Workload:
+        return Workload(getattr(losses, name), args, against=mirrors.optax_losses(name))
+
+    return (
+        loss("squared_error", MATRIX, MATRIX),
+        loss("l2_loss", MATRIX, MATRIX),
+        loss("half_mean_squared_error", MATRIX, MATRIX),
+        loss("sigmoid_binary_cross_entropy", MATRIX, probabilities(1024, 2048)),
+        loss("softmax_cross_entropy", logits, probabilities(1024, 4096)),
+        loss("softmax_cross_entropy_with_integer_labels", logits, integers(1024, high=4096)),
+    )
