@@ -19,7 +19,7 @@ FLOORS = {
     **dict.fromkeys(
         ("nn", "losses", "linalg", "special", "recurrences", "implicit", "check", "jacobian", "testing"), 1
     ),
-    **dict.fromkeys(("catalogue", "derive", "bench"), 2),
+    **dict.fromkeys(("catalogue", "pages", "derive", "bench"), 2),
     "cli": 3,
 }
 ALSO = {"nn": {"special"}, "losses": {"special"}}  # beside the floors below

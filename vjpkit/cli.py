@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     listing = commands.add_parser("list", help="every rule, by family")
+    listing.add_argument("--page", type=Path, metavar="FILE", help="write the catalogue to this file, as Markdown")
     listing.set_defaults(run=_list)
 
     check = commands.add_parser("check", help="hold rules against the truth")
@@ -69,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(arguments: argparse.Namespace) -> int:
     from vjpkit import registry
+    from vjpkit.pages import page
 
+    if arguments.page:
+        arguments.page.write_text(page(registry), encoding="utf8")
+        return 0
     width = max(map(len, registry))
     for path, rule in registry.items():
         print(f"{path:{width}}  {(rule.__doc__ or '').partition(chr(10))[0]}")

@@ -1,0 +1,35 @@
+"""docs/catalogue.md is what the docstrings say now; `vjpkit list --page docs/catalogue.md` writes it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import vjpkit
+from vjpkit.cli import main
+from vjpkit.pages import page, sections
+
+PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
+OURS = {path: rule for path, rule in vjpkit.registry.items() if path.startswith("vjpkit.")}
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf8") == page(OURS), "run: vjpkit list --page docs/catalogue.md"
+
+
+def test_every_rule_is_on_it() -> None:
+    text = PAGE.read_text(encoding="utf8")
+    assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == {rule.name for rule in OURS.values()}
+    assert text.count("```text") == len(OURS)
+
+
+def test_a_docstring_is_taken_apart() -> None:
+    parts = sections(vjpkit.nn.tanh)
+    assert parts[""][0].endswith(".")
+    assert any("y = tanh" in line for line in parts[""])
+    assert "keeps" in " ".join(parts["Rule"])
+
+
+def test_the_command_writes_it(tmp_path: Path) -> None:
+    assert main(["list", "--page", str(tmp_path / "page.md")]) == 0
+    assert "### layer_norm" in (tmp_path / "page.md").read_text(encoding="utf8")
