@@ -42,7 +42,8 @@ def _entry(rule: Rule) -> Iterator[str]:
     """One rule: its sentence, its call, formula and rule as they are written, and what is said under SHOWN."""
     parts = sections(rule)
     sentence, *formula = parts[""]
-    yield from ("", f"### {rule.name}", "", sentence, "", "```text", _call(rule), *formula, "", *parts["Rule"], "```", "")
+    yield from ("", f"### {rule.name}", "", sentence, "")
+    yield from ("```text", _call(rule), *formula, "", *parts["Rule"], "```", "")
     for heading in SHOWN:
         if heading in parts:
             first, *rest = parts[heading]
