@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.check.custom import with_jvp
+from tests.check.custom import with_jvp, with_vjp
 from vjpkit.check import check
 from vjpkit.core.draw import integers, normal, probabilities, uniform
 
@@ -111,3 +111,12 @@ def test_a_second_derivative_that_does_not_compile() -> None:
     report = check(sine, normal(3), checks=("forward", "second order"))
     assert [f.check for f in report.failures] == ["second order"]
     assert "no_such_function" in report.failures[0].what
+
+
+def test_a_jacobian_of_a_billion_entries_is_never_formed() -> None:
+    """40,000 numbers to 40,000 numbers: 1.6e9 entries, 12 GB; one wrong number among them is seen all the same."""
+    right = with_vjp(jnp.sin, lambda r, g: (g * jnp.cos(r[0]),))
+    wrong = with_vjp(jnp.sin, lambda r, g: ((g * jnp.cos(r[0])).at[31_234].multiply(1 + 1e-6),))
+    assert check(right, normal(40_000)).ok
+    failures = check(wrong, normal(40_000), checks=("reverse",)).failures
+    assert [f.cause for f in failures] == ["the rule is right but for 1 of 40000 entries"]
