@@ -1,6 +1,6 @@
 """The checker beside two others on the same bugs and the same right functions, in one run.
 
-    python -m tests.evidence.scoreboard [--mutants RULE ...] [--write]
+    python -m tests.evidence.scoreboard [--mutants RULE ...] [--families FAMILY ...] [--write]
 
 `jax.test_util.check_grads` in float64 and in float32, to second order, in the modes that the function has, of its
 float arguments; where torch is installed, `torch.autograd.gradcheck` and `gradgradcheck`, and gradcheck's fast mode,
@@ -25,7 +25,7 @@ from jax.test_util import check_grads
 
 from tests.check.test_bank import BUGS, RIGHT
 from tests.evidence.faults import FAULTS
-from tests.evidence.functions import functions
+from tests.evidence.functions import FAMILIES, functions
 from tests.evidence.mutants import chosen, is_equivalent
 from tests.evidence.pool import in_parallel
 from tests.evidence.spoiled import Subject
@@ -37,6 +37,7 @@ from vjpkit.check.calling import with_options
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "scoreboard.md"
 RULES = ("dense", "gelu", "softmax", "l2_loss")
+PARTS = 24  # that the items are dealt out in
 Fn = Callable[..., Any]
 SEEDED, MUTANTS, CORRECT, OTHERS = "seeded bugs", "mechanical mutants", "correct rules", "correct functions"
 
@@ -54,11 +55,12 @@ class Item(NamedTuple):
         return self.group in (CORRECT, OTHERS)
 
 
-def items(rules: Sequence[str]) -> Iterator[Item]:
+def items(rules: Sequence[str], families: Sequence[str] = FAMILIES) -> Iterator[Item]:
     """The same for every checker."""
     yield from (Item(SEEDED, bug.what, bug.fn, bug.args) for bug in BUGS)
     yield from (Item(CORRECT, name, fn, args) for name, (fn, args) in RIGHT.items())
-    yield from (Item(OTHERS, f.name, f.fn, f.args) for f in functions() if f.name not in FAULTS)
+    right = (f for f in functions() if f.family in families and f.name not in FAULTS and not f.without)
+    yield from (Item(OTHERS, f.name, f.fn, f.args) for f in right)
     for i in chosen(rules, every=False):
         case = CASES[i]
         subject = Subject(case)
@@ -183,11 +185,11 @@ def score(item: Item) -> Score:
     return Score(item.group, item.name, tuple(said))
 
 
-def of_part(part: int, parts: int, rules: Sequence[str]) -> list[Score]:
+def of_part(part: int, parts: int, *which: Sequence[str]) -> list[Score]:
     """What a worker does: every `parts`-th item."""
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")
-    return [score(item) for i, item in enumerate(items(rules)) if i % parts == part]
+    return [score(item) for i, item in enumerate(items(*which)) if i % parts == part]
 
 
 def table(scores: Sequence[Score]) -> list[list[str]]:
@@ -208,20 +210,22 @@ def _counted(said: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.scoreboard", description=__doc__)
     parser.add_argument("--mutants", nargs="*", default=RULES, metavar="RULE", help="rules to make mutants of")
+    parser.add_argument("--families", nargs="*", default=FAMILIES, metavar="FAMILY", help="of correct functions")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     arguments = parser.parse_args(argv)
 
-    parts = 24
-    scores = [s for part in in_parallel(of_part, [(k, parts, arguments.mutants) for k in range(parts)]) for s in part]
+    which = (tuple(arguments.mutants), tuple(arguments.families))
+    parts = in_parallel(of_part, [(k, PARTS, *which) for k in range(PARTS)])
+    scores = [s for part in parts for s in part]
     details = [["", *CHECKERS], *([s.name, *s.says] for s in scores if s.group in (SEEDED, CORRECT))]
     print(markdown(table(scores)), markdown(details), sep="\n\n")
     if arguments.write:
         PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(_page(arguments.mutants, markdown(table(scores)), markdown(details)))
+        PAGE.write_text(_page(*which, markdown(table(scores)), markdown(details)))
     return 0 if all(s.says[0] in ("ok", "caught") for s in scores) else 1
 
 
-def _page(rules: Sequence[str], totals: str, details: str) -> str:
+def _page(rules: Sequence[str], families: Sequence[str], totals: str, details: str) -> str:
     return f"""# Scoreboard
 
 Made by `python -m tests.evidence.scoreboard --write` with jax {jax.__version__}{_torch()}: every checker with its
@@ -232,7 +236,8 @@ as a `torch.autograd.Function`, in float64. An error is an exception that is no 
 {totals}
 
 The mutants are those of {", ".join(rules)} (`tests/evidence/mutants.py`), without the equivalent ones; the correct
-functions are those of `tests/evidence/functions.py`, without those that have [genuine faults](false_alarms.md).
+functions are those of {", ".join(families)} (`tests/evidence/functions.py`), without those that have
+[genuine faults](false_alarms.md).
 
 {details}
 """
