@@ -30,6 +30,15 @@ def test_a_docstring_is_taken_apart() -> None:
     assert "keeps" in " ".join(parts["Rule"])
 
 
+def test_a_rule_without_a_docstring_has_an_entry() -> None:
+    @vjpkit.linear
+    def twice(x):
+        return 2 * x
+
+    text = page({"mine.rules.twice": twice})
+    assert "### twice\n\n(no docstring)\n\n```text\n" in text
+
+
 def test_the_command_writes_it(tmp_path: Path) -> None:
     assert main(["list", "--page", str(tmp_path / "page.md")]) == 0
     assert "### layer_norm" in (tmp_path / "page.md").read_text(encoding="utf8")

@@ -41,9 +41,9 @@ def page(rules: Mapping[str, Rule]) -> str:
 def _entry(rule: Rule) -> Iterator[str]:
     """One rule: its sentence, its call, formula and rule as they are written, and what is said under SHOWN."""
     parts = sections(rule)
-    sentence, *formula = parts[""]
+    sentence, *formula = parts[""] or ["(no docstring)"]
     yield from ("", f"### {rule.name}", "", sentence, "")
-    yield from ("```text", _call(rule), *formula, "", *parts["Rule"], "```", "")
+    yield from ("```text", _call(rule), *formula, "", *parts.get("Rule", []), "```", "")
     for heading in SHOWN:
         if heading in parts:
             first, *rest = parts[heading]
