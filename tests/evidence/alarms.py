@@ -92,6 +92,8 @@ def table(outcomes: Sequence[Outcome]) -> list[list[str]]:
     rows = [["family", "functions", "lines of reports", "genuine faults", "false alarms"]]
     for family in (*FAMILIES, OURS):
         these = [o for o in outcomes if o.family == family]
+        if not these:
+            continue
         faults = sum(bool(o.failures) and o.name in FAULTS for o in these)
         alarms = sum(bool(o.failures) for o in these) - faults
         rows.append([family, *(str(n) for n in (len(these), sum(o.checks for o in these), faults, alarms))])

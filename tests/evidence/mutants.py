@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.evidence.mutations import KINDS, Mutation
 from tests.evidence.pool import in_parallel
-from tests.evidence.spoiled import Subject, complete, vector
+from tests.evidence.spoiled import Subject, complete, vectors
 from tests.evidence.tables import markdown
 from vjpkit.catalogue import CASES
 from vjpkit.check import check_case
@@ -71,12 +71,19 @@ def is_equivalent(case: Case, mutant: Rule) -> bool:
     """Whether the mutant's value, cotangents and tangent are the rule's at many drawn points and all special ones."""
     drawn = [(case.static, case.draw(seed, jnp.float64)) for seed in range(POINTS)]
     special = [({**case.static, **s.static}, s.args) for s in case.special]
-    return all(equal(_at(mutant, static, args), _at(case.rule, static, args)) for static, args in (*drawn, *special))
+    points = enumerate((*drawn, *special))
+    return all(equal(_at(mutant, *point, seed), _at(case.rule, *point, seed)) for seed, point in points)
 
 
-def _at(rule: Rule, static: Any, args: Any) -> list[Any]:
+def _at(rule: Rule, static: Any, args: Any, seed: int) -> list[Any]:
+    """The rule's value, cotangents and tangent; an argument left at its default is at rest, and no one asks for its."""
+    given = len(args)
     args, options = complete(rule, args, static)
-    return _compiled(rule, tuple(options.items()))(args)
+    g = vectors(jax.eval_shape(lambda *args: rule.fwd(*args, **options)[0], *args), 2 * seed)
+    dots = vectors(args, 2 * seed + 1)
+    dots = (*dots[:given], *(jax.tree.map(jnp.zeros_like, dot) for dot in dots[given:]))
+    y, bars, y_dot = _compiled(rule, tuple(options.items()))(args, g, dots)
+    return [y, bars[:given] if isinstance(bars, tuple) else bars, y_dot]
 
 
 @functools.lru_cache(64)
@@ -84,15 +91,10 @@ def _compiled(rule: Rule, static: Any) -> Any:
     return jax.jit(functools.partial(_answers, rule, dict(static)))
 
 
-def _answers(rule: Rule, static: dict[str, Any], args: Any) -> list[Any]:
-    """The rule's value, cotangents and tangent."""
+def _answers(rule: Rule, static: dict[str, Any], args: Any, g: Any, dots: Any) -> tuple[Any, Any, Any]:
     out, res = rule.fwd(*args, **static)
-    found = [out]
-    if rule.vjp is not None:
-        found.append(rule.vjp(res, jax.tree.map(vector, out), **static))
-    if rule.jvp is not None:
-        found.append(rule.jvp(res, *jax.tree.map(vector, tuple(args)), **static))
-    return found
+    bars = rule.vjp(res, g, **static) if rule.vjp is not None else None
+    return out, bars, rule.jvp(res, *dots, **static) if rule.jvp is not None else None
 
 
 def equal(ours: Sequence[Any], truth: Sequence[Any]) -> bool:
@@ -124,14 +126,16 @@ def _entry(count: Counter[str]) -> str:
 
 
 def chosen(names: Sequence[str], every: bool) -> list[int]:
-    """The places in CASES of the rules' first cases, or of every case."""
-    seen: set[str] = set()
-    places = []
-    for i, case in enumerate(CASES):
-        if (not names or case.rule.name in names) and (every or case.rule.name not in seen):
-            seen.add(case.rule.name)
-            places.append(i)
-    return places
+    """The places in CASES of each rule's case with the most arguments, or of every case."""
+    places = [i for i, case in enumerate(CASES) if not names or case.rule.name in names]
+    if every:
+        return places
+    fullest: dict[str, int] = {}
+    for i in places:
+        best = fullest.setdefault(CASES[i].rule.path, i)
+        if len(jax.tree.leaves(CASES[i].args)) > len(jax.tree.leaves(CASES[best].args)):
+            fullest[CASES[i].rule.path] = i
+    return list(fullest.values())
 
 
 def of_case(i: int, most: int) -> list[Verdict]:
@@ -144,7 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.evidence.mutants", description=__doc__)
     parser.add_argument("rules", nargs="*")
     parser.add_argument("--places", type=int, default=2, help="at most so many places for each kind in each map")
-    parser.add_argument("--all-cases", action="store_true", help="every case of a rule, not its first alone")
+    parser.add_argument(
+        "--all-cases", action="store_true", help="every case of a rule, not only the one with the most arguments"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     arguments = parser.parse_args(argv)
 

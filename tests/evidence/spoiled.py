@@ -25,8 +25,8 @@ class Subject:
         self.rule = case.rule
         self.args, self.static = complete(case.rule, case.draw(0, jnp.float64), case.static)
         self.out, self.res = jax.eval_shape(lambda *args: self.rule.fwd(*args, **self.static), *self.args)
-        self.g = jax.tree.map(vector, self.out)
-        self.dots = tuple(jax.tree.map(vector, a) for a in self.args)
+        self.g = vectors(self.out, 1)
+        self.dots = vectors(self.args, 2)
         self.batch = max((np.size(a) for a in jax.tree.leaves(self.args)), default=2)
 
     def inputs(self, part: str) -> tuple[Any, ...]:
@@ -133,12 +133,17 @@ def alike(a: Any, b: Any) -> bool:
     return is_float(b) and a.shape == b.shape and a.dtype == b.dtype
 
 
-def vector(a: Any) -> Any:
-    """A random array like `a`, the same at every call; None for what has no tangent."""
+def vectors(tree: Any, seed: int) -> Any:
+    """Random arrays like a tree's, no two alike; None for what has no tangent."""
+    leaves, structure = jax.tree.flatten(tree)
+    return jax.tree.unflatten(structure, [_vector(a, (seed, i)) for i, a in enumerate(leaves)])
+
+
+def _vector(a: Any, seed: tuple[int, ...]) -> Any:
     dtype = jnp.result_type(a)
     if not jnp.issubdtype(dtype, jnp.inexact):
         return None
-    return jnp.asarray(np.random.default_rng(np.size(a)).standard_normal(np.shape(a)), dtype)
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(np.shape(a)), dtype)
 
 
 def _after(f: Fn, i: int, change: Fn) -> Fn:
