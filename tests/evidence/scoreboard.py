@@ -231,7 +231,7 @@ def _page(rules: Sequence[str], families: Sequence[str], totals: str, details: s
 Made by `python -m tests.evidence.scoreboard --write` with jax {jax.__version__}{_torch()}: every checker with its
 defaults, on the same bugs and the same correct functions, in one run. `check_grads` is asked for second order, in the
 modes that the function has, of its float arguments; `gradcheck` and `gradgradcheck` see the same JAX function, wrapped
-as a `torch.autograd.Function` of reverse mode, in float64, so that what is wrong with a jvp alone is out of their sight.
+as a `torch.autograd.Function` of reverse mode, in float64: what is wrong with a jvp alone is out of their sight.
 An error is an exception that is no verdict; of a bug it counts as caught.
 
 {totals}
