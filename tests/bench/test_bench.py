@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from vjpkit import nn
 from vjpkit.bench import bench
 from vjpkit.bench.calling_cost import measure
+from vjpkit.bench.contestants import contestants
 from vjpkit.core import elementwise
 
 
@@ -56,6 +58,13 @@ def test_the_table_and_the_plain_data(comparison):
     assert text.startswith("soft  float32[20,15]")
     assert "residuals kept: soft 1.17 KiB" in text
     assert comparison.to_dict()["residuals"] == comparison.residuals
+
+
+def test_options_that_stand_between_arguments():
+    where = X > 0
+    found = contestants(nn.softmax, {"jax.nn": jax.nn.softmax}, {"axis": 0})
+    want = jax.nn.softmax(X, 0, where)
+    assert {name for name, f in found.items() if not jnp.allclose(f(X, where), want, 1e-6, 0)} == set()
 
 
 def test_bad_input():

@@ -33,7 +33,7 @@ from tests.evidence.tables import markdown
 from vjpkit.catalogue import CASES
 from vjpkit.check import check
 from vjpkit.check.arguments import drawn, specified
-from vjpkit.check.calling import with_options
+from vjpkit.core.calling import with_options
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "scoreboard.md"
 RULES = ("dense", "gelu", "softmax", "l2_loss")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from vjpkit.catalogue import CASES as CASES
 from vjpkit.check.compiling import quick_options
 from vjpkit.core import Case, Draw, Rule, inline
+from vjpkit.core.calling import with_options
 
 # A wrong rule differs in the first digits; two right ones, in float64, only where they round and sum otherwise.
 FLOAT64 = 4096 * np.finfo(np.float64).eps
@@ -93,14 +93,7 @@ def joined(out: Any) -> Any:
 
 def call(f: Any, p: Problem, x: Sequence[Any]) -> Any:
     """`f`, whose signature is the rule's, at the problem's arguments and options, wherever the signature has them."""
-    args = p.args(*x)
-    parameters = inspect.signature(f).parameters.values()
-    named = [q.name for q in parameters if q.name not in p.rule.static and q.kind is not q.VAR_POSITIONAL]
-    if len(named) < len(args):  # *operands
-        return f(*p.static.values(), *args)
-    values = dict(zip(named, args, strict=False)) | p.static
-    first = [values.pop(q.name) for q in parameters if q.kind is q.POSITIONAL_ONLY]
-    return f(*first, **values)
+    return with_options(f, p.static, {*p.static, *p.rule.static})(*p.args(*x))
 
 
 def vector(like: Any, seed: int) -> Any:

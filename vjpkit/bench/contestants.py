@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 from vjpkit.core import Rule, inline
+from vjpkit.core.calling import with_options
 
 Function = Callable[..., Any]
 
@@ -27,22 +26,13 @@ def contestants(fn: Function, against: Mapping[str, Function] | None, static: Ma
     policy. Another function has the rivals that it is given.
     """
     name = getattr(fn, "__name__", type(fn).__name__)
-    found: dict[str, Function] = {name: _with(fn, static)}
+    options = {*static, *(fn.static if isinstance(fn, Rule) else ())}
+    found: dict[str, Function] = {name: with_options(fn, static, options)}
     if isinstance(fn, Rule):
-        plain = inline(_with(fn.primal, static))
+        plain = inline(with_options(fn.primal, static, options))
         found["autodiff"] = plain
         found |= {label: jax.checkpoint(plain, policy=policy) for label, policy in POLICIES.items()}
-    found |= {label: _with(rival, static) for label, rival in (against or {}).items()}
+    found |= {label: with_options(rival, static, options) for label, rival in (against or {}).items()}
     if len(found) == 1:
         raise ValueError(f"bench: {name} is no rule, so it needs rivals; pass against={{'name': function}}")
     return found
-
-
-def _with(fn: Function, static: Mapping[str, Any]) -> Function:
-    """The function with these options; those that stand before its arguments, as einsum's do, go by position."""
-    if not static:
-        return fn
-    first = list(itertools.takewhile(static.__contains__, inspect.signature(fn).parameters))
-    leading = [static[name] for name in first]
-    named = {name: value for name, value in static.items() if name not in first}
-    return lambda *args: fn(*leading, *args, **named)

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from vjpkit.check.arguments import drawn, has_draws, specified, usable
-from vjpkit.check.calling import with_options
 from vjpkit.check.errors import CheckError
 from vjpkit.check.formula import Formula
 from vjpkit.check.jaxprs import equations, reason
@@ -20,6 +19,7 @@ from vjpkit.check.modes import Modes, Unavailable, scope
 from vjpkit.check.reference import custom_rules, plain
 from vjpkit.check.report import Gap
 from vjpkit.check.trial import Trial
+from vjpkit.core.calling import with_options
 from vjpkit.core.case import Special
 from vjpkit.core.rule import Rule
 
