@@ -105,6 +105,21 @@ def test_structure_weak_types() -> None:
     assert [n.what for n in report.notes] == ["1 cotangents are weakly typed"]
 
 
+def test_structure_weak_types_of_a_call_that_leaves_something_out() -> None:
+    """An argument at its default and an option at its own: the maps are asked all the same."""
+
+    @rule(static=("power",))
+    def scaled(x: Any, factor: Any = 2.0, *, power: int = 1) -> Any:
+        return x * factor**power
+
+    def scaled_vjp(res: Any, g: Any, *, power: int) -> Any:
+        return jnp.sin(0.0), 1.0 * g.sum()
+
+    scaled.defrule(fwd=lambda x, factor, power: (x * factor**power, ()), vjp=scaled_vjp)
+    report = check(scaled, jnp.asarray(1.0), checks=("structure",))
+    assert [n.what for n in report.notes] == ["1 cotangents are weakly typed"]
+
+
 # --------------------------------------------------------------------------------------------- linearity
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from tests.evidence.mutations import KINDS, Mutation
 from tests.evidence.pool import in_parallel
-from tests.evidence.spoiled import Subject, complete, vectors
+from tests.evidence.spoiled import Subject, in_float64, vectors
 from tests.evidence.tables import markdown
 from vjpkit.catalogue import CASES
 from vjpkit.check import check_case
@@ -78,7 +78,7 @@ def is_equivalent(case: Case, mutant: Rule) -> bool:
 def _at(rule: Rule, static: Any, args: Any, seed: int) -> list[Any]:
     """The rule's value, cotangents and tangent; an argument left at its default is at rest, and no one asks for its."""
     given = len(args)
-    args, options = complete(rule, args, static)
+    args, options = in_float64(rule, args, static)
     g = vectors(jax.eval_shape(lambda *args: rule.fwd(*args, **options)[0], *args), 2 * seed)
     dots = vectors(args, 2 * seed + 1)
     dots = (*dots[:given], *(jax.tree.map(jnp.zeros_like, dot) for dot in dots[given:]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ class Subject:
 
     def __init__(self, case: Case) -> None:
         self.rule = case.rule
-        self.args, self.static = complete(case.rule, case.draw(0, jnp.float64), case.static)
+        self.args, self.static = in_float64(case.rule, case.draw(0, jnp.float64), case.static)
         self.out, self.res = jax.eval_shape(lambda *args: self.rule.fwd(*args, **self.static), *self.args)
         self.g = vectors(self.out, 1)
         self.dots = vectors(self.args, 2)
@@ -113,12 +112,10 @@ class Subject:
         return {"fwd": fwd, **{p: taking(m, p) for p, m in maps.items() if m is not None}}
 
 
-def complete(rule: Rule, args: Sequence[Any], static: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """All arguments, in float64, and all options of a call, as the rule's maps take them: defaults filled in."""
-    parameters = inspect.signature(rule).parameters
-    named = [p for p in parameters.values() if p.name not in rule.static and p.kind is not p.VAR_POSITIONAL]
-    every = (*args, *(p.default for p in named[len(args) :]))
-    return jax.tree.map(_exact, every), {name: parameters[name].default for name in rule.static} | dict(static)
+def in_float64(rule: Rule, args: Sequence[Any], static: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """All arguments, in float64, and all options, as the rule's fwd takes them."""
+    every, options = rule.complete(args, static)
+    return jax.tree.map(_exact, every), options
 
 
 def _exact(a: Any) -> Any:

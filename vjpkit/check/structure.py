@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,13 +81,13 @@ def _weak_types(trial: Trial) -> Iterator[Result | Finding]:
     if rule.vjp is None:
         return
 
-    parameters = inspect.signature(rule).parameters
-    options = {name: parameters[name].default for name in rule.static} | trial.static
-
     def bars(x: Any, fixed: Any) -> Any:
-        out, res = rule.fwd(*trial.layout.arguments(x, fixed), **options)
+        given = trial.layout.arguments(x, fixed)
+        arguments, options = rule.complete(given, trial.static)
+        out, res = rule.fwd(*arguments, **options)
         g = jax.tree.map(lambda y: y if np.issubdtype(y.dtype, np.inexact) or y.dtype.kind == "V" else None, out)
-        return rule.vjp(res, g, **options)
+        answer = rule.vjp(res, g, **options)
+        return answer[: len(given)] if isinstance(answer, tuple) else answer
 
     try:
         with scope(at):

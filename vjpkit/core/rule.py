@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from jax import tree_util as tu
@@ -79,6 +79,10 @@ class Rule:
         """The rule as a stock `jax.custom_vjp` function: reverse mode alone, no primitive of ours."""
         call, leaves, _ = self._read(args, kwargs)
         return stock(call)(*varying_alike(leaves))
+
+    def complete(self, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """All arguments and options as `fwd` takes them, those that are left out at their defaults."""
+        return self._signature.complete(args, options)
 
     def argument_names(self, count: int) -> list[str]:
         """What messages call the first `count` arguments."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,6 +50,12 @@ class Signature:
             several = self.whole.parameters[name].kind is _POSITIONAL
             values.extend(bound.arguments[name] if several else (bound.arguments[name],))
         return tuple(values), options
+
+    def complete(self, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """All arguments and options as a rule's fwd takes them, from the first arguments and some of the options."""
+        left_out = (self.whole.parameters[name] for name in self.arguments[len(args) :])
+        rest = tuple(p.default for p in left_out if p.kind is not _POSITIONAL)
+        return (*args, *rest), {name: self.whole.parameters[name].default for name in self.static} | dict(options)
 
     def argument_name(self, position: int) -> str:
         """The name of the argument at `position`, as messages call it."""
