@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import itertools
 import json
@@ -49,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--checks", default=None, help="checks to run, separated by commas")
     check.add_argument("--thorough", action="store_true", help="more draws, more transformations")
     check.add_argument("--seed", type=int, default=0)
-    check.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes to check many rules in")
+    check.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes to check many rules in")
     check.add_argument("--json", type=Path, metavar="FILE", help="write every report to this file")
     check.set_defaults(run=_check)
 
@@ -88,6 +87,8 @@ def _check(arguments: argparse.Namespace) -> int:
     from vjpkit.check import CHECKS, CheckError, check
 
     jax.config.update("jax_enable_x64", True)
+    if arguments.jobs < 1:
+        raise UsageError(f"--jobs: expected 1 or more, got {arguments.jobs}")
     options: dict[str, Any] = {"thorough": arguments.thorough, "seed": arguments.seed}
     if arguments.dtypes is not None:
         options["dtypes"] = () if arguments.dtypes == "none" else tuple(arguments.dtypes.split(","))
@@ -162,12 +163,13 @@ def _argument(text: str) -> Any:
 def _cases(names: list[str]) -> list[int]:
     """The places, among the library's cases, of those of the rules that are named; of all where none is."""
     from vjpkit.catalogue import CASES
+    from vjpkit.core.registry import named
 
-    known = {name for case in CASES for name in (case.rule.name, case.rule.path)}
-    if unknown := [name for name in names if name not in known]:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        raise UsageError(f"no rule named {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-    return [i for i, case in enumerate(CASES) if not names or {case.rule.name, case.rule.path} & set(names)]
+    try:
+        wanted = named(names, (case.rule for case in CASES))
+    except LookupError as error:
+        raise UsageError(str(error)) from error
+    return [i for i, case in enumerate(CASES) if wanted(case.rule)]
 
 
 def _reports(places: Sequence[int], options: dict[str, Any], jobs: int) -> list[Any]:

@@ -42,6 +42,7 @@ def test_a_failure_exits_with_one(capsys, tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["check", "nothing"], "no rule named 'nothing'"),
+        (["check", "tanh", "--jobs", "0"], "--jobs: expected 1 or more, got 0"),
         (["check", "no_such_module:f", "--args", "b"], "no_such_module:f: No module named"),
         (["check", "jax.nn:no_such", "--args", "b"], "jax.nn:no_such: module 'jax.nn' has no attribute"),
         (["check", "jax.nn:silu"], "jax.nn:silu needs --args"),

@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     wanted = [(f.name, f.family) for f in functions() if not arguments.names or f.name in arguments.names]
+    if unknown := set(arguments.names) - {name for name, _ in wanted}:
+        parser.error(f"no functions named {sorted(unknown)}")
     outcomes = in_parallel(of_function, wanted)
     if not arguments.names:
         outcomes += in_parallel(of_case, [(i,) for i in range(len(CASES))])

@@ -27,6 +27,7 @@ from tests.evidence.tables import markdown
 from vjpkit.catalogue import CASES
 from vjpkit.check import check_case
 from vjpkit.core import Case, Rule
+from vjpkit.core.registry import named
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "planted_bugs.md"
 CAUGHT, EQUIVALENT, MISSED, ALARM = "caught", "equivalent", "MISSED", "FALSE ALARM"
@@ -127,7 +128,8 @@ def _entry(count: Counter[str]) -> str:
 
 def chosen(names: Sequence[str], every: bool) -> list[int]:
     """The places in CASES of each rule's case with the most arguments, or of every case."""
-    places = [i for i, case in enumerate(CASES) if not names or case.rule.name in names]
+    wanted = named(names, (case.rule for case in CASES))
+    places = [i for i, case in enumerate(CASES) if wanted(case.rule)]
     if every:
         return places
     fullest: dict[str, int] = {}

@@ -16,7 +16,7 @@ CALLS = 4  # of a process, which then gives its memory back: compiled programs s
 
 def in_parallel(f: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     """`[f(*args) for args in calls]`, in processes of their own."""
-    workers = min(len(os.sched_getaffinity(0)), len(calls))
+    workers = min(os.cpu_count() or 1, len(calls))
     if workers < 2:
         return [f(*args) for args in calls]
     console = Console(stderr=True)

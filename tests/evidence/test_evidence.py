@@ -74,6 +74,15 @@ def test_a_missed_mutant_is_reported(monkeypatch: Any, capsys: Any) -> None:
 # ----------------------------------------------------------------------------------------- false alarms
 
 
+def test_a_name_that_does_not_exist_is_refused(capsys: Any) -> None:
+    """A table of nothing would pass."""
+    with pytest.raises(LookupError, match="no rule named 'tanj'; did you mean 'tanh'"):
+        mutants.main(["tanj"])
+    with pytest.raises(SystemExit):
+        alarms.main(["no such function"])
+    assert "no functions named ['no such function']" in capsys.readouterr().err
+
+
 def test_the_functions_are_many_and_each_has_one_name() -> None:
     every = list(functions())
     assert len({(f.family, f.name) for f in every}) == len(every)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from vjpkit.bench.comparison import Comparison
 from vjpkit.bench.settings import SETTINGS
 from vjpkit.bench.summary import Line, geometric_means, plain, table
 from vjpkit.bench.workloads import Workload, workloads
+from vjpkit.core.registry import named
 
 
 class BenchError(ValueError):
@@ -55,11 +55,11 @@ def run(options: Options, known: Sequence[Workload] | None = None, say: Callable
 
 def _chosen(names: Sequence[str], known: Sequence[Workload]) -> list[Workload]:
     """The workloads of the rules that are named, of all where none is."""
-    there = {name for w in known for name in (w.rule.name, w.rule.path)}
-    if unknown := [name for name in names if name not in there]:
-        close = difflib.get_close_matches(unknown[0], there, n=1)
-        raise BenchError(f"no rule named {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
-    return [w for w in known if not names or {w.rule.name, w.rule.path} & set(names)]
+    try:
+        wanted = named(names, (w.rule for w in known))
+    except LookupError as error:
+        raise BenchError(str(error)) from error
+    return [w for w in known if wanted(w.rule)]
 
 
 def _refuse(options: Options) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vjpkit.core.errors import RegistrationError
@@ -52,3 +53,15 @@ class Registry(Mapping[str, "Rule"]):
 
 
 registry = Registry()
+
+
+def named(names: Collection[str], rules: Iterable[Rule]) -> Callable[[Rule], bool]:
+    """Whether a rule is meant by one of the names, bare ones or paths; every rule is where there are no names.
+
+    Raises:  LookupError for a name that none of `rules` has.
+    """
+    known = {name for rule in rules for name in (rule.name, rule.path)}
+    if unknown := [name for name in names if name not in known]:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        raise LookupError(f"no rule named {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    return lambda rule: not names or rule.name in names or rule.path in names
