@@ -7,7 +7,8 @@ from pathlib import Path
 
 import vjpkit
 from vjpkit.cli import main
-from vjpkit.pages import page, sections
+from vjpkit.core.docstring import sections
+from vjpkit.pages import page
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
 OURS = {path: rule for path, rule in vjpkit.registry.items() if path.startswith("vjpkit.")}
@@ -24,7 +25,7 @@ def test_every_rule_is_on_it() -> None:
 
 
 def test_a_docstring_is_taken_apart() -> None:
-    parts = sections(vjpkit.nn.tanh)
+    parts = sections(vjpkit.nn.tanh.__doc__)
     assert parts[""][0].endswith(".")
     assert any("y = tanh" in line for line in parts[""])
     assert "keeps" in " ".join(parts["Rule"])

@@ -16,6 +16,7 @@ import pytest
 import vjpkit
 from vjpkit.catalogue import CASES
 from vjpkit.core import Case, Rule, elementwise, registry
+from vjpkit.core.docstring import sections
 from vjpkit.core.draw import normal
 
 ALIASES = {"vjpkit.nn": {"swish": "silu"}}
@@ -43,26 +44,15 @@ def gaps(rules: Mapping[str, Rule], cases: Iterable[Case], packages: Mapping[str
 def undocumented(rule: Rule, package: str) -> list[str]:
     """What the docstring lacks of the form that every rule's has."""
     lines = rule.__doc__.strip().splitlines() if rule.__doc__ else []
-    sections = _sections(lines)
-    opening = sections.get("", [])
+    parts = sections(rule.__doc__)
+    opening = parts[""]
     lacks = [] if lines and lines[0].endswith(".") else ["a first line that is a sentence"]
     lacks += [] if any(re.match(r"\s{4,}\S", line) for line in opening[1:]) else ["a formula, indented, before Args"]
-    lacks += [f"{heading}:" for heading in HEADINGS if not "".join(sections.get(heading, [])).strip()]
-    lacks += [] if re.search(r"\bkeeps\b", " ".join(sections.get("Rule", []))) else ["what the rule keeps, under Rule:"]
+    lacks += [f"{heading}:" for heading in HEADINGS if not "".join(parts.get(heading, [])).strip()]
+    lacks += [] if re.search(r"\bkeeps\b", " ".join(parts.get("Rule", []))) else ["what the rule keeps, under Rule:"]
     if package == "vjpkit.losses" and not re.search(r"\b(nats?|units?)\b", " ".join(lines)):
         lacks.append("units")
     return lacks
-
-
-def _sections(lines: list[str]) -> dict[str, list[str]]:
-    sections: dict[str, list[str]] = {"": []}
-    heading = ""
-    for line in lines:
-        found = re.match(r"\s*([A-Z][a-z]+):(?:\s|$)(.*)", line)
-        if found and (found[1] in HEADINGS or found[1] == "Raises"):
-            heading, line = found[1], found[2]
-        sections.setdefault(heading, []).append(line)
-    return sections
 
 
 def public(module: Any) -> dict[str, Any]:

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 
 from vjpkit.core import Rule
+from vjpkit.core.docstring import sections
 
 SHOWN = ("Wins", "Edges", "Source")
-_HEADING = re.compile(r"^(Args|Returns|Rule|Wins|Edges|Raises|Source): *")
-
-
-def sections(rule: Rule) -> dict[str, list[str]]:
-    """The lines of the docstring under each heading, dedented; under "" the first sentence, then the formula."""
-    found: dict[str, list[str]] = {"": []}
-    heading = ""
-    for line in inspect.cleandoc(rule.__doc__ or "").splitlines():
-        if match := _HEADING.match(line):
-            heading = match[1]
-            found[heading] = []
-        found[heading].append(line[match.end() :] if match else line if heading == "" else line.strip())
-    return {name: _trimmed(lines) for name, lines in found.items()}
 
 
 def page(rules: Mapping[str, Rule]) -> str:
@@ -40,7 +27,7 @@ def page(rules: Mapping[str, Rule]) -> str:
 
 def _entry(rule: Rule) -> Iterator[str]:
     """One rule: its sentence, its call, formula and rule as they are written, and what is said under SHOWN."""
-    parts = sections(rule)
+    parts = sections(rule.__doc__)
     sentence, *formula = parts[""] or ["(no docstring)"]
     yield from ("", f"### {rule.name}", "", sentence, "")
     yield from ("```text", _call(rule), *formula, "", *parts.get("Rule", []), "```", "")
@@ -56,10 +43,3 @@ def _call(rule: Rule) -> str:
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     short = signature.replace(parameters=parameters, return_annotation=signature.empty)
     return f"{'.'.join(rule.path.split('.')[:2])}.{rule.name}{short}"
-
-
-def _trimmed(lines: list[str]) -> list[str]:
-    """Without the empty lines at the end."""
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    return lines

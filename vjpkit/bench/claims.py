@@ -24,8 +24,8 @@ from vjpkit.bench.measure import Cost, Program, residual_bytes
 from vjpkit.bench.settings import SETTINGS, reverse
 from vjpkit.bench.workloads import Workload
 from vjpkit.core import Rule
+from vjpkit.core.docstring import sections
 
-_WINS = re.compile(r"^[ \t]*Wins:(.*?)(?=^[ \t]*(?:Args|Returns|Units|Rule|Edges|Raises|Source):|\Z)", re.M | re.S)
 _CLAIM = re.compile(r"(residuals|temp memory|FLOPs) (\d+(?:\.\d+)?)× less(?: (alone|in a stack|in a scan))?")
 _BEGINS_LIKE_A_CLAIM = re.compile(r"(residuals|temp memory|FLOPs) \d", re.I)
 _FIGURES = {"temp memory": "temp_bytes", "FLOPs": "flops"}
@@ -63,8 +63,8 @@ def claims_of(rule: Rule) -> list[Claim]:
 
     Raises:  ClaimError for a clause that begins like a claim and is none.
     """
-    found = _WINS.search(rule.__doc__ or "")
-    clauses = " ".join(found[1].split()).removesuffix(".").split(";") if found else []
+    wins = " ".join(sections(rule.__doc__).get("Wins", []))
+    clauses = " ".join(wins.split()).removesuffix(".").split(";")
     claims = []
     for clause in map(str.strip, clauses):
         claim = _CLAIM.fullmatch(clause)
