@@ -287,6 +287,21 @@ def test_special_points_say_what_is_right() -> None:
     assert "the case" in caught("special", relu, "i", special=[wrong])
 
 
+def test_what_a_case_says_is_held_to_its_digits_though_autodiff_loses_them() -> None:
+    def rest(x: jax.Array) -> jax.Array:  # 1 − σ(x): autodiff of this form has no digit left where σ rounds to 1
+        return 1 - 1 / (1 + jnp.exp(-x))
+
+    x = np.array([0.0, 35.0])
+    truth = np.exp(-x) / (1 + np.exp(-x)) ** 2
+    point = Special((x,), "at 35", cotangents=lambda g: (-g * truth,))
+    good, bad = jax.custom_vjp(rest), jax.custom_vjp(rest)
+    good.defvjp(lambda x: (rest(x), x), lambda x, g: (-g * jax.nn.sigmoid(x) * jax.nn.sigmoid(-x),))
+    bad.defvjp(lambda x: (rest(x), x), lambda x, g: (-g * jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x)),))
+
+    assert check(good, normal(2), special=[point], checks=("special",)).ok
+    assert not check(bad, normal(2), special=[point], checks=("special",)).ok
+
+
 def test_special_points_with_options_of_their_own() -> None:
     @rule(static=("power",))
     def raised(x: Any, *, power: int = 2) -> Any:

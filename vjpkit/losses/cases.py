@@ -182,7 +182,19 @@ _SOFTMAX = (
     Case(softmax_cross_entropy, (normal(3, 5, 7), uniform(3, 5, 7)), {"axis": 1}, reference=_softmax_cross_entropy),
     Case(softmax_cross_entropy, (normal(3, 5, 7), uniform(7)), {"axis": (1, 2)}, reference=_softmax_cross_entropy),
     Case(softmax_cross_entropy, (normal(5), uniform(3, 5)), reference=_softmax_cross_entropy),
-    Case(softmax_cross_entropy, (normal(2, 5), uniform(2, 5), _MASK[:2]), reference=_softmax_cross_entropy),
+    Case(
+        softmax_cross_entropy,
+        (normal(2, 5), uniform(2, 5), _MASK[:2]),
+        special=(
+            Special(
+                (np.array([[30.0, 99, 0, 0, 99]]), np.array([[1, 0, 0, 0, 0]]), _MASK[:1]),
+                "where, and p = 1 in float32: 1 − p is not 0",
+                np.array([-np.log1p(-_REST)]),
+                lambda g: (_rows([[-_REST, 0, _REST / 2, _REST / 2, 0]])(g), None, None),
+            ),
+        ),
+        reference=_softmax_cross_entropy,
+    ),
 )
 
 _INTEGER = (
