@@ -36,7 +36,7 @@ class Fwd(Function):
 
     @classmethod
     def of(cls, call: Call, primals: Leaves) -> Fwd:
-        """Trace fwd, once per signature; residuals that are inputs or outputs are known by their variables."""
+        """Trace fwd, once per signature; a residual that is an input, an output or another one is known as such."""
         trace = _traced(call).trace(*primals)
         out_tree, res_tree = trace.out_tree.children()
         ins, outs = jaxpr_variables(trace.jaxpr)
@@ -49,8 +49,10 @@ class Fwd(Function):
             elif v in outs[:n_out]:
                 wires.append(("out", outs.index(v)))
             else:
-                wires.append(("new", len(new)))
-                new.append(k)
+                first = outs.index(v, n_out)
+                if first == k:
+                    new.append(k)
+                wires.append(("new", new.index(first)))
         return cls(call, trace.jaxpr, out_tree, res_tree, tuple(new), tuple(wires))
 
     @property
