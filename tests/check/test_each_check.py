@@ -52,6 +52,35 @@ def test_value_an_independent_value() -> None:
     assert "the independent value" in text
 
 
+def log_with(at_zero: float) -> Any:
+    """log, whose forward pass has a value of its own at 0."""
+    log = jax.custom_vjp(jnp.log)
+    log.defvjp(lambda x: (jnp.where(x == 0, at_zero, jnp.log(x)), x), lambda x, g: (g / x,))
+    return log
+
+
+def test_value_an_infinity_is_a_value() -> None:
+    x = jnp.array([0.0, 2.0, 3.0])
+    assert check(log_with(-np.inf), x, checks=("value",)).ok
+    for wrong in (0.0, np.inf, np.nan):
+        assert "1 of 3 entries differ from the primal" in caught("value", log_with(wrong), x)
+
+
+def test_value_nan_is_none_and_another_function_may_overflow() -> None:
+    @rule
+    def sinc(x: Any) -> Any:
+        return jnp.sin(x) / x
+
+    sinc.defrule(
+        fwd=lambda x: (jnp.where(x == 0, 1.0, jnp.sin(x) / x), x),
+        jvp=lambda x, x_dot: jnp.where(x == 0, 0.0, jnp.cos(x) / x - jnp.sin(x) / x**2) * x_dot,
+    )
+    (note,) = check(sinc, jnp.array([0.0, 2.0]), checks=("value",)).notes
+    assert "not finite" in str(note)
+    overflows = lambda x: jnp.log(1 + jnp.exp(x))  # noqa: E731
+    assert check(jax.nn.softplus, jnp.array([800.0, 2.0]), reference=overflows, checks=("value",)).ok
+
+
 def test_value_a_mask_that_is_drawn_again() -> None:
     random = np.random.default_rng(0)
     text = caught("value", lambda x: x * random.integers(0, 2, 7), normal(7))
@@ -285,6 +314,14 @@ def test_special_points_say_what_is_right() -> None:
     assert check(relu, "i", special=[right], checks=("special",)).ok
     assert "against the case" not in caught("special", relu, "i", special=[wrong])
     assert "the case" in caught("special", relu, "i", special=[wrong])
+
+
+def test_what_a_case_says_may_be_infinite_or_nan() -> None:
+    zero = jnp.zeros(2)
+    for right, wrong in ((-np.inf, 0.0), (-np.inf, np.inf), (np.nan, 0.0)):
+        point = Special((zero,), "at 0", value=np.full(2, right), cotangents=lambda g: (g * np.inf,))
+        assert check(log_with(right), "i", special=[point], checks=("special",)).ok
+        assert "against" not in caught("special", log_with(wrong), "i", special=[point])
 
 
 def test_what_a_case_says_is_held_to_its_digits_though_autodiff_loses_them() -> None:

@@ -82,7 +82,7 @@ def _decide(matter: Matter) -> tuple[tuple[float, tuple[int, ...], Verdict] | No
 def _verdict(c: Comparison, i: tuple[int, ...], arbiter: Arbiter | None) -> Verdict:
     rule, autodiff = float(c.got[i]), float(c.want[i])
     if arbiter is None:
-        return Verdict.RULE if np.isfinite(autodiff) else Verdict.UNDEFINED
+        return Verdict.RULE if c.judged[i] else Verdict.UNDEFINED
     return vote(rule, autodiff, *arbiter(i))
 
 

@@ -75,6 +75,7 @@ class Question:
             layout=self._layout,
             subject=subject,
             reference=self._reference(flat),
+            of_primal=self.reference is None,
             points=points,
             given=given,
             output_names=output_names(out),

@@ -43,18 +43,30 @@ def finite(a: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the rule says of one leaf, what the truth says, and what they may differ by."""
+    """What the rule says of one leaf, what the truth says, and what they may differ by.
+
+    `exact`: where the truth is right also if it is not finite: there an infinity must be the same one. A derivative
+    that is not finite is rather where autodiff broke down.
+    """
 
     got: np.ndarray
     want: np.ndarray
     bound: np.ndarray
+    exact: np.ndarray | bool = False
 
     @property
     def difference(self) -> np.ndarray:
-        """|got − want|, zero where both are the same infinity, or neither is a number."""
+        """|got − want|, zero where both are the same infinity, or neither is finite."""
         with np.errstate(all="ignore"):
-            same = (self.got == self.want) | (~np.isfinite(self.got) & ~np.isfinite(self.want))
-            return np.where(same, 0.0, np.abs(self.got - self.want))
+            neither = np.where(
+                self.exact, np.isnan(self.got) & np.isnan(self.want), ~np.isfinite(self.got) & ~np.isfinite(self.want)
+            )
+            return np.where((self.got == self.want) | neither, 0.0, np.abs(self.got - self.want))
+
+    @property
+    def judged(self) -> np.ndarray:
+        """Where the truth decides."""
+        return np.isfinite(self.want) | self.exact
 
     @property
     def wrong(self) -> np.ndarray:

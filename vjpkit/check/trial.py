@@ -41,6 +41,7 @@ class Trial:
     layout: Layout
     subject: Modes
     reference: Modes
+    of_primal: bool  # the reference is the subject's own primal
     points: list[Point]
     given: Point
     output_names: tuple[str, ...]

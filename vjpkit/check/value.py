@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -28,11 +29,16 @@ def check_value(trial: Trial) -> Entries:
                 yield unavailable("value", error, f"the value in {mode} mode")
                 continue
             for each, c in zip(matters, held.value, strict=True):
-                each.append(Matter(c, at, None, f"in {mode} mode"))
+                each.append(Matter(_of_value(trial, c), at, None, f"in {mode} mode"))
     for name, each in zip(trial.output_names, matters, strict=True):
         yield from judge(trial, "value", name, each, "the primal")
     yield from _independent(trial)
     yield from _repeated(trial)
+
+
+def _of_value(trial: Trial, c: Comparison) -> Comparison:
+    """Infinite where the primal is; where that is NaN a rule may know better, and where another function is it, too."""
+    return replace(c, exact=trial.of_primal & ~np.isnan(c.want))
 
 
 def _independent(trial: Trial) -> Entries:
@@ -51,7 +57,8 @@ def _independent(trial: Trial) -> Entries:
     )
     for c, leaf, s in zip(held.value, reals(want), trial.subject.outputs(at), strict=True):
         limit = 8 * c.bound + bound(c.want, leaf, np.zeros(()), s.dtype, 8 * trial.tol)
-        matters.append(Matter(Comparison(c.want, np.broadcast_to(leaf, c.want.shape), limit), at))
+        leaf = np.broadcast_to(leaf, c.want.shape)
+        matters.append(Matter(Comparison(c.want, leaf, limit, ~np.isnan(leaf)), at))
     for name, matter in zip(trial.output_names, matters, strict=True):
         yield from judge(trial, "value", f"{name}, primal", [matter], "the independent value")
 

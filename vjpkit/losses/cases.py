@@ -242,6 +242,14 @@ _INTEGER = (
     Case(
         softmax_cross_entropy_with_integer_labels,
         (normal(2, 5), integers(2, high=5), _MASK[:2]),
+        special=(
+            Special(
+                (_LADDER[:1], np.array([1]), _MASK[:1]),
+                "a label that where leaves out: its slope is −1",
+                np.array([_H[0] + 1 - 2]),
+                lambda g: (_rows([np.exp(-_H[[0, 0, 1, 2, 0]]) * _MASK[0] - np.eye(5)[1]])(g), None, None),
+            ),
+        ),
         reference=_integer_labels,
     ),
 )
