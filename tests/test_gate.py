@@ -20,6 +20,7 @@ from vjpkit.core.docstring import sections
 from vjpkit.core.draw import normal
 
 ALIASES = {"vjpkit.nn": {"swish": "silu"}}
+NO_RULES = {"vjpkit.nn": {"clip_gradient": "clipping is not linear in g: it is the vjp of no function"}}
 HEADINGS = ("Args", "Returns", "Rule", "Edges", "Source")
 
 
@@ -35,13 +36,16 @@ def gaps(rules: Mapping[str, Rule], cases: Iterable[Case], packages: Mapping[str
             found.append(f"{path}: not exported from {package}")
     for package, module in packages.items():
         for name, value in public(module).items():
+            if name in NO_RULES.get(package, {}):
+                found += [f"{package}.{name}: docstring without {lack}" for lack in undocumented(value, package)]
+                continue
             expected = ALIASES.get(package, {}).get(name, name)
             if not isinstance(value, Rule) or value.name != expected or value not in rules.values():
                 found.append(f"{package}.{name}: public, and no registered rule of that name")
     return found
 
 
-def undocumented(rule: Rule, package: str) -> list[str]:
+def undocumented(rule: Any, package: str) -> list[str]:
     """What the docstring lacks of the form that every rule's has."""
     lines = rule.__doc__.strip().splitlines() if rule.__doc__ else []
     parts = sections(rule.__doc__)
@@ -84,6 +88,13 @@ def test_aliases_are_their_rules() -> None:
     for package, names in ALIASES.items():
         module = importlib.import_module(package)
         assert all(getattr(module, alias) is getattr(module, name) for alias, name in names.items())
+
+
+def test_what_is_no_rule_is_there_and_has_a_reason() -> None:
+    for package, names in NO_RULES.items():
+        module = importlib.import_module(package)
+        assert all(callable(getattr(module, name)) and reason for name, reason in names.items())
+        assert not any(isinstance(getattr(module, name), Rule) for name in names)
 
 
 def test_shapes_of_cases() -> None:
@@ -164,6 +175,12 @@ def test_the_gate_reads_the_docstring(gone: str, lack: str) -> None:
 
 def test_the_gate_sees_a_rule_without_a_docstring() -> None:
     assert len(gaps(*state(planted(None)))) == 2 + len(HEADINGS) + 2
+
+
+def test_the_gate_reads_the_docstring_of_what_is_no_rule() -> None:
+    rules, cases, packages = state(planted(DOCSTRING))
+    packages["vjpkit.nn"] = SimpleNamespace(clip_gradient=jnp.tanh)
+    assert "vjpkit.nn.clip_gradient: docstring without Rule:" in gaps(rules, cases, packages)
 
 
 def test_the_gate_sees_a_public_name_that_is_no_rule() -> None:

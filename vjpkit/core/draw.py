@@ -67,6 +67,15 @@ def booleans(*shape: int) -> Draw:
     return Draw(shape, lambda rng, shape: np.asarray(rng.random(shape) < 0.5), floating=False)
 
 
+def keys(*shape: int) -> Draw:
+    """Random keys, of JAX's own type."""
+
+    def distribution(rng: np.random.Generator, shape: Shape) -> Any:
+        return jax.random.split(jax.random.key(int(rng.integers(2**31))), shape)
+
+    return Draw(shape, distribution, floating=False)
+
+
 def probabilities(*shape: int) -> Draw:
     """Rows that are positive and sum to one."""
 
