@@ -40,9 +40,19 @@ def check_same_shape(function: str, predictions: Array, targets: Array | None) -
 
 
 def check_broadcast(
-    function: str, argument: str, shape: Shape, other: str, other_shape: Shape, *, onto: bool = False
+    function: str,
+    argument: str,
+    shape: Shape,
+    other: str,
+    other_shape: Shape,
+    *,
+    onto: bool = False,
+    came: Shape | None = None,
 ) -> None:
-    """ShapeError unless the two shapes broadcast, with `onto` to the other's own shape."""
+    """ShapeError unless the two shapes broadcast, with `onto` to the other's own shape.
+
+    `came` is the shape that the caller gave, where `shape` is another view of it.
+    """
     try:
         together = jnp.broadcast_shapes(shape, other_shape)
     except ValueError:
@@ -50,5 +60,5 @@ def check_broadcast(
     if together is None or (onto and together != other_shape):
         raise ShapeError(
             f"{function}: argument {argument}: expected a shape that broadcasts {'to' if onto else 'with'} "
-            f"{list(other_shape)} of {other}, got {list(shape)}"
+            f"{list(other_shape)} of {other}, got {list(shape if came is None else came)}"
         )

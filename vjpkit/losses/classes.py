@@ -35,8 +35,8 @@ def check_classes(function: str, logits: Array, axis: Axis | None, where: Array 
     check_dtype(function, "where", where, BOOL)
     axes = class_axes(function, logits, axis)
     mask = class_mask(where, logits, axes)
-    if mask is not None:
-        check_broadcast(function, "where", mask.shape, "logits", logits.shape, onto=True)
+    if where is not None and mask is not None:
+        check_broadcast(function, "where", mask.shape, "logits", logits.shape, onto=True, came=where.shape)
     return axes
 
 

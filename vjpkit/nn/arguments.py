@@ -12,7 +12,8 @@ from vjpkit.core.answers import has_tangent, show, spec
 from vjpkit.core.broadcasting import Shape
 
 
-def _misfit(function: str, name: str, expected: str, a: jax.Array) -> str:
+def misfit(function: str, name: str, expected: str, a: jax.Array) -> str:
+    """What a message says of an argument that does not fit."""
     return f"{function}: argument {name} does not fit: expected {expected}, got {show(spec(a))}"
 
 
@@ -21,7 +22,7 @@ def same_dtype(function: str, **arguments: jax.Array) -> None:
     wanted, dtype = "a float or complex dtype", None
     for name, a in arguments.items():
         if not has_tangent(spec(a)) or dtype not in (None, a.dtype):
-            raise DtypeError(_misfit(function, name, wanted, a))
+            raise DtypeError(misfit(function, name, wanted, a))
         if dtype is None:
             wanted, dtype = f"{a.dtype}, the dtype of {name}", a.dtype
 
@@ -30,14 +31,21 @@ def real(function: str, **arguments: jax.Array | None) -> None:
     """DtypeError for a complex argument."""
     for name, a in arguments.items():
         if a is not None and jnp.iscomplexobj(a):
-            raise DtypeError(_misfit(function, name, "a real dtype", a))
+            raise DtypeError(misfit(function, name, "a real dtype", a))
 
 
 def floating(function: str, **arguments: jax.Array | None) -> None:
     """DtypeError for an argument that is not real floats."""
     for name, a in arguments.items():
         if a is not None and not jnp.issubdtype(a.dtype, jnp.floating):
-            raise DtypeError(_misfit(function, name, "a real float dtype", a))
+            raise DtypeError(misfit(function, name, "a real float dtype", a))
+
+
+def integer(function: str, **arguments: jax.Array) -> None:
+    """DtypeError for an argument that is not integers."""
+    for name, a in arguments.items():
+        if not jnp.issubdtype(a.dtype, jnp.integer):
+            raise DtypeError(misfit(function, name, "an integer dtype", a))
 
 
 def shaped(function: str, name: str, a: jax.Array, *axes: int | str | EllipsisType) -> Shape:
@@ -47,7 +55,7 @@ def shaped(function: str, name: str, a: jax.Array, *axes: int | str | EllipsisTy
     right_rank = a.ndim >= len(fixed) if ... in axes else a.ndim == len(fixed)
     if not right_rank or any(isinstance(n, int) and n != size for n, size in zip(fixed, sizes, strict=True)):
         expected = ", ".join("..." if n is ... else str(n) for n in axes)
-        raise ShapeError(_misfit(function, name, f"[{expected}]", a))
+        raise ShapeError(misfit(function, name, f"[{expected}]", a))
     return a.shape
 
 
@@ -59,14 +67,14 @@ def broadcast(function: str, **arguments: jax.Array | None) -> Shape:
             try:
                 shape = jnp.broadcast_shapes(shape, a.shape)
             except ValueError:
-                raise ShapeError(_misfit(function, name, f"what broadcasts against {list(shape)}", a)) from None
+                raise ShapeError(misfit(function, name, f"what broadcasts against {list(shape)}", a)) from None
     return shape
 
 
 def mask(function: str, where: jax.Array | None, shape: Shape) -> None:
     """DtypeError unless `where` is bool, ShapeError unless it broadcasts to `shape`."""
     if where is not None and where.dtype != jnp.bool_:
-        raise DtypeError(_misfit(function, "where", "bool", where))
+        raise DtypeError(misfit(function, "where", "bool", where))
     broadcasts_to(function, shape, where=where)
 
 
@@ -80,4 +88,4 @@ def broadcasts_to(function: str, shape: Shape, **arguments: jax.Array | None) ->
         except ValueError:
             fits = False
         if not fits:
-            raise ShapeError(_misfit(function, name, f"what broadcasts to {list(shape)}", a))
+            raise ShapeError(misfit(function, name, f"what broadcasts to {list(shape)}", a))

@@ -61,7 +61,11 @@ def batch_norm(
     at = _channels(x, axis, axis_name)
     at.check("batch_norm", x, where, scale=scale, bias=bias, mean=mean, var=var)
     if (mean is None) != (var is None) or (use_running_average and mean is None):
-        raise ValueError("batch_norm: expected mean and var, both in inference, both or neither in training")
+        got = [name for name, a in (("mean", mean), ("var", var)) if a is not None]
+        raise ValueError(
+            "batch_norm: arguments mean and var do not fit: expected both in inference, both or neither in training, "
+            f"got {' '.join(got) or 'neither'}"
+        )
     return _batch_norm(at, x, scale, bias, mean, var, where, use_running_average, momentum, epsilon, dtype)[0]
 
 

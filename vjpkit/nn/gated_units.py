@@ -7,8 +7,7 @@ from jax import Array
 from jax.lax import logistic
 
 from vjpkit.core import ShapeError, elementwise, rule
-from vjpkit.core.answers import show, spec
-from vjpkit.nn.arguments import real
+from vjpkit.nn.arguments import misfit, real, shaped
 from vjpkit.nn.gates import gelu, gelu_slope, silu, silu_slope
 from vjpkit.nn.precision import narrow, wide
 
@@ -17,11 +16,7 @@ from vjpkit.nn.precision import narrow, wide
 
 def _fit(function: str, gate: Array, value: Array) -> None:
     real(function, gate=gate, value=value)
-    if jnp.shape(gate) != jnp.shape(value):
-        raise ShapeError(
-            f"{function}: argument value does not fit: expected the shape of gate, {list(jnp.shape(gate))}, "
-            f"got {show(spec(value))}"
-        )
+    shaped(function, "value", value, *gate.shape)
 
 
 def _swiglu_gate(gate: Array, value: Array) -> Array:
@@ -126,7 +121,7 @@ def glu(x: Array, axis: int = -1) -> Array:
 def _halves(x: Array, axis: int) -> list[Array]:
     real("glu", x=x)
     if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
-        raise ShapeError(f"glu: argument x does not fit: expected axis {axis} of even length, got {show(spec(x))}")
+        raise ShapeError(misfit("glu", "x", f"axis {axis} of even length", x))
     return jnp.split(wide(x), 2, axis)
 
 

@@ -12,7 +12,7 @@ from jax import Array, lax
 
 from vjpkit.core import linear, rule
 from vjpkit.core.broadcasting import Shape
-from vjpkit.nn.arguments import real, same_dtype, shaped
+from vjpkit.nn.arguments import floating, same_dtype, shaped
 from vjpkit.nn.pooling import mean, mean_transposed, spatial
 from vjpkit.nn.precision import wide
 from vjpkit.nn.windows import NONE, Windows, per_axis
@@ -66,8 +66,7 @@ def global_max_pool(x: Array, keepdims: bool = False) -> Array:
     Raises:  ShapeError where x has less than two axes; DtypeError unless x is real and float.
     Source:  keras.layers.GlobalMaxPooling2D.
     """
-    same_dtype("global_max_pool", x=x)
-    real("global_max_pool", x=x)
+    floating("global_max_pool", x=x)
     _, *sizes, _ = shaped("global_max_pool", "x", x, "n", *("m",) * (x.ndim - 2), "c")
     y = lax.reduce_window(x, -jnp.inf, lax.max, (1, *sizes, 1), (1,) * x.ndim, "VALID")
     return y if keepdims else y.reshape(len(x), -1)

@@ -10,7 +10,7 @@ from typing import Any
 from jax import Array
 
 from vjpkit.core import ShapeError, rule
-from vjpkit.core.answers import show, spec
+from vjpkit.nn.arguments import misfit
 from vjpkit.nn.channels import Channels, norm, norm_jvp, norm_vjp
 from vjpkit.nn.rows import Axis, axes_of
 
@@ -57,11 +57,13 @@ def group_norm(
 
 def _groups(x, num_groups, group_size):
     if (num_groups is None) == (group_size is None):
-        raise ValueError("group_norm: expected one of num_groups and group_size, the other None")
+        got = f"{num_groups} and {group_size}"
+        raise ValueError(
+            f"group_norm: options num_groups and group_size do not fit: expected one of them, the other None, got {got}"
+        )
     parts = num_groups or group_size
     if x.ndim < 2 or x.shape[-1] % parts:
-        expected = f"[n, ..., c] with c a multiple of {parts}"
-        raise ShapeError(f"group_norm: argument x does not fit: expected {expected}, got {show(spec(x))}")
+        raise ShapeError(misfit("group_norm", "x", f"[n, ..., c] with c a multiple of {parts}", x))
     groups = (parts, x.shape[-1] // parts) if num_groups else (x.shape[-1] // parts, parts)
     pixels = tuple(range(1, x.ndim - 1))
     return Channels(x.shape, x.shape[:-1] + groups, pixels, channels=(x.ndim - 1, x.ndim), within=(x.ndim,))

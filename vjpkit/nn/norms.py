@@ -136,9 +136,14 @@ def rms_norm(
     return _rms_norm(x, scale, where, axis, epsilon, offset, casting, dtype)[0]
 
 
-def _rms_norm(x, scale, where, axis, epsilon, offset, casting, dtype):
+def known_casting(function: str, casting: str) -> None:
+    """ValueError for another casting than those two."""
     if casting not in ("gemma", "llama"):
-        raise ValueError(f"rms_norm: option casting: expected 'gemma' or 'llama', got {casting!r}")
+        raise ValueError(f"{function}: option casting does not fit: expected 'gemma' or 'llama', got {casting!r}")
+
+
+def _rms_norm(x, scale, where, axis, epsilon, offset, casting, dtype):
+    known_casting("rms_norm", casting)
     rows = Rows.of("rms_norm", x, axis, where, scale=scale)
     z = wide(x)
     rstd = inverse_root(rows.mean(z**2), epsilon)

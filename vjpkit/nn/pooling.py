@@ -14,7 +14,7 @@ from jax import Array, lax
 
 from vjpkit.core import rule
 from vjpkit.core.broadcasting import Shape
-from vjpkit.nn.arguments import real, same_dtype, shaped
+from vjpkit.nn.arguments import floating, same_dtype, shaped
 from vjpkit.nn.precision import wide
 from vjpkit.nn.windows import Padding, Windows, known_padding, per_axis, rows, sum_of
 
@@ -44,7 +44,7 @@ def max_pool(x: Array, window_shape: Shape, strides: Shape | None = None, paddin
              DtypeError unless x is real and float.
     Source:  flax.linen.max_pool.
     """
-    real("max_pool", x=x)
+    floating("max_pool", x=x)
     windows = _windows("max_pool", x, window_shape, strides, padding)
     return like(x, _reduce_window(rows(x, len(window_shape)), -jnp.inf, lax.max, windows))
 

@@ -9,6 +9,7 @@ from jax import Array
 from vjpkit.core import rule
 from vjpkit.nn.arguments import same_dtype, shaped
 from vjpkit.nn.norms import (
+    known_casting,
     layer_norm,
     layer_norm_fwd,
     layer_norm_jvp,
@@ -18,7 +19,7 @@ from vjpkit.nn.norms import (
     rms_norm_jvp,
     rms_norm_vjp,
 )
-from vjpkit.nn.rows import Axis
+from vjpkit.nn.rows import Axis, Rows
 
 # ------------------------------------------------------------------------------------------------- layer norm
 
@@ -49,7 +50,7 @@ def add_layer_norm(
     Raises:  ShapeError, DtypeError where x and residual differ, and as layer_norm.
     Source:  s = x + residual and layer_norm.
     """
-    s = _added("add_layer_norm", x, residual)
+    s = _added("add_layer_norm", x, residual, axis, scale=scale, bias=bias)
     return layer_norm.primal(s, scale, bias, axis=axis, epsilon=epsilon, dtype=dtype), s
 
 
@@ -100,10 +101,11 @@ def add_rms_norm(
     Wins:    residuals 3× less; temp memory 2.4× less in a scan;
              autodiff keeps 5.9 times as much in bfloat16.
     Edges:   as rms_norm's, of the sum as it is rounded to its dtype.
-    Raises:  ShapeError, DtypeError where x and residual differ, and as rms_norm.
+    Raises:  ShapeError, DtypeError where x and residual differ, and as rms_norm; ValueError for another casting.
     Source:  s = x + residual and rms_norm.
     """
-    s = _added("add_rms_norm", x, residual)
+    known_casting("add_rms_norm", casting)
+    s = _added("add_rms_norm", x, residual, axis, scale=scale)
     return rms_norm.primal(s, scale, axis=axis, epsilon=epsilon, offset=offset, casting=casting, dtype=dtype), s
 
 
@@ -127,7 +129,9 @@ def add_rms_norm_vjp(res, g, **static):  # x̄ = residual_bar = g_s + s̄ of g_y
 add_rms_norm.defrule(fwd=add_rms_norm_fwd, jvp=add_rms_norm_jvp, vjp=add_rms_norm_vjp, recompute=True)
 
 
-def _added(function, x, residual):
+def _added(function, x, residual, axis, **parameters):
+    """x + residual, after named errors for what does not fit."""
+    Rows.of(function, x, axis, **parameters)
     same_dtype(function, x=x, residual=residual)
     shaped(function, "residual", residual, *x.shape)
     return x + residual

@@ -14,6 +14,7 @@ from jax import Array, lax
 
 from vjpkit.core import ShapeError, linear, rule
 from vjpkit.core.broadcasting import Shape
+from vjpkit.nn.arguments import misfit
 from vjpkit.nn.pooling import like, spatial
 from vjpkit.nn.precision import wide
 from vjpkit.nn.windows import NONE, Windows, per_axis, rows, sum_of
@@ -153,9 +154,7 @@ def pixel_shuffle(x: Array, factors: Shape) -> Array:
     """
     sizes, m = _blocks("pixel_shuffle", x, factors)
     if x.shape[-1] % m:
-        raise ShapeError(
-            f"pixel_shuffle: argument x does not fit: expected channels in blocks of {m}, got {list(x.shape)}"
-        )
+        raise ShapeError(misfit("pixel_shuffle", "x", f"channels in blocks of {m}", x))
     rank = len(factors)
     blocks = rows(x, rank).reshape(-1, *sizes, x.shape[-1] // m, *factors)
     interleaved = [axis for k in range(rank) for axis in (1 + k, 2 + rank + k)]
@@ -185,7 +184,7 @@ def pixel_unshuffle(x: Array, factors: Shape) -> Array:
     """
     sizes, _ = _blocks("pixel_unshuffle", x, factors)
     if any(n % s for n, s in zip(sizes, factors, strict=True)):
-        raise ShapeError(f"pixel_unshuffle: argument x does not fit: expected blocks of {factors}, got {list(x.shape)}")
+        raise ShapeError(misfit("pixel_unshuffle", "x", f"spatial axes in blocks of {factors}", x))
     rank = len(factors)
     split = [size for n, s in zip(sizes, factors, strict=True) for size in (n // s, s)]
     blocks = rows(x, rank).reshape(-1, *split, x.shape[-1])

@@ -18,12 +18,12 @@ from vjpkit.nn.precision import wide
 Axis = int | tuple[int, ...] | None
 
 
-def axes_of(function: str, ndim: int, axis: Axis) -> tuple[int, ...]:
+def axes_of(function: str, ndim: int, axis: Axis, option: str = "axis") -> tuple[int, ...]:
     """The axes that `axis` names, None for all, counted from 0 and in order; ShapeError where one is not there."""
     named = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     axes = sorted(a + ndim if a < 0 else a for a in named)
     if len(set(axes)) < len(axes) or any(not 0 <= a < ndim for a in axes):
-        raise ShapeError(f"{function}: option axis does not fit: expected axes of an array of {ndim}, got {axis}")
+        raise ShapeError(f"{function}: option {option} does not fit: expected axes of an array of {ndim}, got {axis}")
     return tuple(axes)
 
 

@@ -11,7 +11,7 @@ from jax import Array
 
 from vjpkit.core import rule
 from vjpkit.core.broadcasting import unbroadcast
-from vjpkit.nn.arguments import broadcasts_to, mask, real
+from vjpkit.nn.arguments import broadcasts_to, floating, mask, real
 from vjpkit.nn.precision import narrow, wide
 from vjpkit.nn.rows import Axis, Rows, axes_of, inverse_root
 
@@ -182,7 +182,8 @@ def weight_standardize(w: Array, *, feature_axes: Axis = -1, epsilon: float = 1e
 
 
 def _weight_standardize(w, feature_axes, epsilon):
-    rows = Rows.of("weight_standardize", w, _others(w, feature_axes))
+    floating("weight_standardize", w=w)
+    rows = Rows(w.shape, _others(w, feature_axes))
     mean = rows.mean(wide(w))
     c = wide(w) - mean
     variance = rows.mean(c**2)
@@ -205,7 +206,7 @@ def weight_standardize_vjp(res, g, *, feature_axes, epsilon):  # w̄ = J g
 
 def _weight_slope(res, v, feature_axes, epsilon):  # J v = c̄ − ⟨c̄⟩, c̄ = (v − c ⟨c v⟩ / (σ (σ + ε))) / (σ + ε)
     w, mean, sigma = res
-    rows = Rows.of("weight_standardize", w, _others(w, feature_axes))
+    rows = Rows(w.shape, _others(w, feature_axes))
     c, v, r = wide(w) - mean, wide(v), _inverse(sigma + epsilon)
     c_bar = r * v - c * (r**2 * _inverse(sigma) * rows.mean(c * v))
     return (c_bar - rows.mean(c_bar)).astype(w.dtype)
@@ -213,7 +214,8 @@ def _weight_slope(res, v, feature_axes, epsilon):  # J v = c̄ − ⟨c̄⟩, c�
 
 def _others(w, axes):
     """The axes that are not among `axes`."""
-    return tuple(set(range(w.ndim)) - set(axes_of("weight_standardize", w.ndim, axes)))
+    of_features = axes_of("weight_standardize", w.ndim, axes, "feature_axes")
+    return tuple(a for a in range(w.ndim) if a not in of_features)
 
 
 def _inverse(a):
