@@ -70,6 +70,12 @@ def resize(method: str) -> Function:
     return resized
 
 
+def dropout(x: Array, key: Array, *, rate: float) -> Array:
+    """`flax.linen.Dropout`, as it is written there."""
+    mask = jax.random.bernoulli(key, 1 - rate, x.shape)
+    return lax.select(mask, x / (1 - rate), jnp.zeros_like(x))
+
+
 def _letters(n: int) -> tuple[str, str, str]:
     spatial = "DHW"[-n:]
     return f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"

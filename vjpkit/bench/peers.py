@@ -67,14 +67,37 @@ def _batch_norm(F: Any, x: Any, scale: Any, bias: Any) -> Any:
     return F.batch_norm(x, None, None, scale, bias, training=True, eps=1e-5)
 
 
+def _mlp(F: Any, x: Any, w_in: Any, w_out: Any, b_in: Any, b_out: Any, scale: Any, bias: Any) -> Any:
+    h = F.linear(_layer_norm(F, x, scale, bias), w_in, b_in)
+    return F.linear(F.gelu(h, approximate="tanh"), w_out, b_out)
+
+
+def _gated_mlp(F: Any, x: Any, w_gate: Any, w_value: Any, w_out: Any, scale: Any, *, unit: Any = None) -> Any:
+    n = F.rms_norm(x, x.shape[-1:], scale, 1e-6)
+    gate = F.linear(n, w_gate)
+    return F.linear((F.silu(gate) if unit is None else F.gelu(gate, approximate="tanh")) * F.linear(n, w_value), w_out)
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _out_first(w: Any) -> Any:
+    return w.T
+
+
 IMAGES = (_channels_first,)
 PEERS = {
-    "dense": Peer(lambda F, x, w, b: F.linear(x, w, b), (lambda x: x, lambda w: w.T)),
+    "dense": Peer(lambda F, x, w, b: F.linear(x, w, b), (_same, _out_first)),
     "gelu": Peer(lambda F, x: F.gelu(x, approximate="tanh")),
     "silu": Peer(lambda F, x: F.silu(x)),
     "softmax": Peer(lambda F, x, *, axis: F.softmax(x, axis)),
     "log_softmax": Peer(lambda F, x, *, axis: F.log_softmax(x, axis)),
     "layer_norm": Peer(_layer_norm),
+    "rms_norm": Peer(lambda F, x, scale: F.rms_norm(x, x.shape[-1:], scale, 1e-6)),
+    "mlp": Peer(_mlp, (_same, _out_first, _out_first)),
+    "gated_mlp": Peer(_gated_mlp, (_same, _out_first, _out_first, _out_first)),
+    "embed": Peer(lambda F, ids, table: F.embedding(ids, table)),
     "batch_norm": Peer(_batch_norm, IMAGES),
     "group_norm": Peer(_group_norm, IMAGES),
     "conv": Peer(_conv, (*IMAGES, _window_last)),

@@ -13,7 +13,7 @@ from vjpkit import losses, nn
 from vjpkit.bench import mirrors
 from vjpkit.bench.contestants import Function
 from vjpkit.core import Draw, Rule
-from vjpkit.core.draw import integers, normal, probabilities
+from vjpkit.core.draw import booleans, integers, keys, normal, probabilities, uniform
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,19 @@ class Workload:
 
 def workloads() -> tuple[Workload, ...]:
     """All of them, in the order of the families; a rule's claims are about the first of its own."""
-    return (*_dense(), *_activations(), *_gated(), *_positions(), *_norms(), *_convolutions(), *_pooling(), *_losses())
+    return (
+        *_dense(),
+        *_activations(),
+        *_gated(),
+        *_positions(),
+        *_embeddings(),
+        *_norms(),
+        *_blocks(),
+        *_regularization(),
+        *_convolutions(),
+        *_pooling(),
+        *_losses(),
+    )
 
 
 MATRIX = normal(1024, 2048)
@@ -86,7 +98,19 @@ def _gated() -> tuple[Workload, ...]:
 
 
 def _positions() -> tuple[Workload, ...]:
-    return (Workload(nn.rotary, (normal(8, 512, 8, 64), integers(512, high=512))),)
+    return (
+        Workload(nn.rotary, (normal(8, 512, 8, 64), integers(512, high=512))),
+        Workload(nn.alibi, (normal(8, 8, 256, 512), normal(8))),
+        Workload(nn.sinusoidal, (uniform(4096, high=1000.0),), {"features": 512}),
+    )
+
+
+def _embeddings() -> tuple[Workload, ...]:
+    return (
+        Workload(nn.embed, (integers(8, 512, high=32000), normal(32000, 512))),
+        Workload(nn.embed, (integers(4096, high=64), normal(64, 512)), label="few rows"),
+        Workload(nn.attend, (normal(1024, 512), normal(4096, 512, scale=0.05))),
+    )
 
 
 def _norms() -> tuple[Workload, ...]:
@@ -104,6 +128,29 @@ def _norms() -> tuple[Workload, ...]:
         Workload(nn.group_norm, (IMAGES, *PER_CHANNEL), {"num_groups": 8}),
         Workload(nn.instance_norm, (IMAGES, *PER_CHANNEL)),
         Workload(nn.weight_standardize, (normal(3, 3, 256, 512),)),
+    )
+
+
+def _blocks() -> tuple[Workload, ...]:
+    x, w_in, w_out, d, f = normal(1024, 512), normal(512, 2048, scale=0.05), normal(2048, 512, scale=0.02), 512, 2048
+    return (
+        Workload(nn.mlp, (x, w_in, w_out, normal(f), normal(d), normal(d), normal(d))),
+        Workload(nn.gated_mlp, (x, w_in, w_in, w_out, normal(d))),
+        Workload(nn.gated_mlp, (x, w_in, w_in, w_out, normal(d)), {"unit": nn.geglu}, label="geglu"),
+    )
+
+
+def _regularization() -> tuple[Workload, ...]:
+    rate = {"rate": 0.1}
+    return (
+        Workload(nn.dropout, (ROWS, keys()), rate, {"flax's": mirrors.dropout}),
+        Workload(nn.stochastic_depth, (IMAGES, keys()), rate),
+        Workload(nn.dropout_add_layer_norm, (ROWS, ROWS, keys(), *PER_FEATURE), rate),
+        Workload(nn.dropout_add_rms_norm, (ROWS, ROWS, keys(), PER_FEATURE[0]), rate),
+        Workload(nn.scale_gradient, (ROWS, normal())),
+        Workload(nn.reverse_gradient, (ROWS, normal())),
+        Workload(nn.straight_through, (ROWS, ROWS)),
+        Workload(nn.stop_gradient_where, (ROWS, booleans(4096, 1))),
     )
 
 
