@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from tests.check.custom import with_vjp
-from tests.evidence import alarms, mutants, scoreboard
+from tests.evidence import accuracy, alarms, mutants, scoreboard
 from tests.evidence.faults import FAULTS, HANGS
 from tests.evidence.functions import FAMILIES, Function, functions
 from tests.evidence.mutations import KINDS, Mutation, respelled
 from tests.evidence.spoiled import Subject
 from vjpkit.catalogue import CASES
+from vjpkit.core import Case, Special, elementwise
 from vjpkit.core.draw import normal
 
 TANH = next(case for case in CASES if case.rule.name == "tanh")
@@ -127,3 +128,34 @@ def test_torch_sees_the_same_function() -> None:
     x, y = (torch.tensor(np.array(v), requires_grad=True) for v in ([0.5, 1.0], [2.0, 3.0]))
     assert torch.autograd.gradcheck(f, (x, y))
     assert torch.autograd.gradgradcheck(f, (x, y))
+
+
+# --------------------------------------------------------------------------------------------- accuracy
+
+
+def test_a_slope_that_loses_digits_is_told_from_one_that_does_not() -> None:
+    @elementwise(slope=lambda x: (0.3 * jnp.cos(x)).astype(jnp.float16))
+    def sine(x: Any) -> Any:
+        return 0.3 * jnp.sin(x)
+
+    with jax.enable_x64(True):
+        told = list(accuracy.drawn(Case(sine, (normal(7),)), "float32"))
+        right = [*accuracy.drawn(Case(sine, (normal(7),)), "bfloat16"), *accuracy.drawn(TANH, "float32")]
+    assert [f.where for f in told] == ["0.001", "1", "1000"]
+    assert all(f.worse and f.ours > 100 > f.autodiff for f in told)
+    assert not any(f.worse for f in right)
+
+
+def test_at_special_points_the_case_is_the_truth() -> None:
+    @elementwise(slope=lambda x: jnp.where(x == 0, 1.0, jnp.cos(x)))
+    def sinc_times_x(x: Any) -> Any:
+        return x * (jnp.sin(x) / x)
+
+    special = (
+        Special((np.array([0.0, 1.0]),), "0 / 0", cotangents=lambda g: (g * np.array([1.0, np.cos(1.0)]),)),
+        Special((np.array([0.1]),), "no float32 is that number", cotangents=lambda g: (g * np.nan,)),
+    )
+    with jax.enable_x64(True):
+        (found,) = accuracy.special(Case(sinc_times_x, (normal(3),), special=special), "float32")
+    assert found.ours < 1
+    assert found.autodiff == np.inf
