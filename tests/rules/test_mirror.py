@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
 from .mirror import mirrored
-from .truth import CASES, FAST, Problem, assert_all_close, assert_close, call, each, joined, vjp
+from .truth import CASES, Problem, assert_all_close, assert_close, call, each, joined, vjp
 
 MIRRORED = [c for c in CASES if mirrored(c.rule)]
 
@@ -33,7 +34,7 @@ def test_value_and_gradient(case: Case) -> None:
     p = Problem.of(case)
     f = lambda *x: joined(call(mirrored(p.rule), p, x))  # noqa: E731
     g = p.cotangent()
-    run = jax.jit(lambda x: [(f(*x), vjp(f, x, g)) for f in (p.ours, f)], compiler_options=FAST)
+    run = jit(lambda x: [(f(*x), vjp(f, x, g)) for f in (p.ours, f)])
     (y, bars), (want, want_bars) = run(p.x)
     assert_close(y, want, f"{p.rule.name}: value")
     known = [np.isfinite(b) for b in want_bars]

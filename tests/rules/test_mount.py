@@ -8,9 +8,10 @@ import jax
 import pytest
 
 import vjpkit
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import FAST, QUANTITIES, Problem, assert_all_close, assert_close, each, truth
+from .truth import QUANTITIES, Problem, assert_all_close, assert_close, each, truth
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +27,7 @@ def test_reverse_mode(case: Case) -> None:
     u, v, g = p.direction(1), p.direction(2), p.cotangent()
     assert "custom_vjp_call" in [eqn.primitive.name for eqn in jax.make_jaxpr(p.ours)(*p.x).eqns]
     quantities = ("value", "bars", "reverse over reverse")
-    ours = jax.jit(lambda x: {q: QUANTITIES[q](p.ours, x, u, v, g) for q in quantities}, compiler_options=FAST)(p.x)
+    ours = jit(lambda x: {q: QUANTITIES[q](p.ours, x, u, v, g) for q in quantities})(p.x)
     plain = truth(p, quantities, u, v, g)
     assert_close(ours["value"], plain["value"], f"{p.rule.name}: value")
     assert_all_close(ours["bars"], plain["bars"], p, "cotangent of")

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import FAST, Problem, assert_close, each, error, truth
+from .truth import Problem, assert_close, each, error, truth
 
 FEW = 8  # the steps on the longest way from an argument to a result: exp, log, tanh are good to one or two ulp each
 RIVAL = 2  # two right ways of rounding differ: each may be off by the other's error, and by one rounding of the answer
@@ -27,7 +28,7 @@ def test_precision(case: Case, dtype: Any) -> None:
     p = Problem.of(case, dtype)
     g, eps = p.cotangent(), float(jnp.finfo(dtype).eps)
     t = truth(p, ("value", "bars", "scales"), p.direction(1), p.direction(2), g)
-    run = jax.jit(lambda x, g: [_value_and_bars(f, x, g) for f in (p.ours, p.plain)], compiler_options=FAST)
+    run = jit(lambda x, g: [_value_and_bars(f, x, g) for f in (p.ours, p.plain)])
     names = ["value", *(f"cotangent of {name}" for name in p.names)]
     for what, ours, rival, want, scale in zip(names, *run(p.x, g), [t["value"], *t["bars"]], t["scales"], strict=True):
         assert_close(ours, want, f"{case.rule.name}: {what}", FEW * eps * case.tol, scale)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case, Special
 
-from .truth import CASES, FAST, Problem, assert_adjoint, assert_close, call, joined, name, vjp
+from .truth import CASES, Problem, assert_adjoint, assert_close, call, joined, name, vjp
 
 POINTS = [
     pytest.param(case, special, id=f"{name(case)}: {special.why}".encode("ascii", "ignore").decode())
@@ -32,7 +33,7 @@ def at(case: Case, special: Special, dtype: Any) -> tuple[Problem, Any, Any, dic
         p = Problem(case.rule, special.args, {**case.static, **special.static})
         p = p.at([jnp.asarray(a, dtype) if i in p.moving else a for i, a in enumerate(p.leaves)])
         v, g = p.direction(7), p.cotangent()
-        run = jax.jit(lambda x, v, g: _answers(p, x, v, g), compiler_options=FAST)
+        run = jit(lambda x, v, g: _answers(p, x, v, g))
         _known[key] = special, (p, v, g, run(p.x, v, g))
     return _known[key][1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import CASES, FAST, FIRST, Problem, assert_all_close, assert_close, draws, each, name, truth, vjp
+from .truth import CASES, FIRST, Problem, assert_all_close, assert_close, draws, each, name, truth, vjp
 
 BATCH = 3
-jit = functools.partial(jax.jit, compiler_options=FAST)
 
 
 @each()

@@ -20,7 +20,7 @@ FLOATS = [jnp.float64, jnp.float32, jnp.bfloat16, jnp.float16]
 def test_value_is_the_references(case: Case) -> None:
     p = Problem.of(case)
     args = jax.tree.map(np.asarray, p.args(*p.exact().x))
-    want = joined(case.reference(*args, **case.static))  # type: ignore[misc]
+    want = joined(case.reference(*args, **case.static))
     assert_close(p.ours(*p.x), want, f"{case.rule.name}: value")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vjpkit.catalogue import CASES as CASES
-from vjpkit.check.compiling import quick_options
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case, Draw, Rule, inline
 from vjpkit.core.calling import with_options
 
@@ -160,10 +160,6 @@ def truth(p: Problem, quantities: Sequence[str], u: Any, v: Any, g: Any) -> dict
     return derivatives(p.exact(), "plain", quantities, *jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (u, v, g)))
 
 
-# What these tests spend their time on is compiling.
-FAST = quick_options()
-
-
 @functools.lru_cache(maxsize=4096)
 def _program(by: str, quantities: tuple[str, ...], rule: Rule, tree: Any, static: tuple[tuple[str, Any], ...]) -> Any:
     def program(leaves: Any, u: Any, v: Any, g: Any) -> Any:
@@ -171,7 +167,7 @@ def _program(by: str, quantities: tuple[str, ...], rule: Rule, tree: Any, static
         f = p.ours if by == "ours" else jax.jit(p.plain)  # which is traced once so
         return {q: QUANTITIES[q](f, p.x, u, v, g) for q in quantities}
 
-    return jax.jit(program, compiler_options=FAST)
+    return jit(program)
 
 
 def largest(a: Any) -> float:
