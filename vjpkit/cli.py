@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import itertools
 import json
 import multiprocessing
 import os
@@ -46,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--dtypes", default=None, help="dtypes to audit, separated by commas; none: no audit")
     check.add_argument("--checks", default=None, help="checks to run, separated by commas")
-    check.add_argument("--thorough", action="store_true", help="more draws, more transformations")
+    check.add_argument(
+        "--thorough", action="store_true", help="more draws, more transformations, every check on each case of a rule"
+    )
     check.add_argument("--seed", type=int, default=0)
     check.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes to check many rules in")
     check.add_argument("--json", type=Path, metavar="FILE", help="write every report to this file")
@@ -81,6 +82,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 # ------------------------------------------------------------------------------------------------- check
+
+ONCE = ("second order", "transformations", "precision", "residuals")  # checks that one case of a rule goes through
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -174,10 +177,26 @@ def _cases(names: list[str]) -> list[int]:
 
 def _reports(places: Sequence[int], options: dict[str, Any], jobs: int) -> list[Any]:
     """A report for each case, made in several processes where there are more than a few."""
+    asked = [_asked(place, options) for place in places]
     if jobs == 1 or len(places) < 8:
-        return [_report(place, options) for place in _progress(places, len(places))]
+        return [_report(*each) for each in _progress(list(zip(places, asked, strict=True)), len(places))]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(_progress(pool.map(_report, places, itertools.repeat(options)), len(places)))
+        return list(_progress(pool.map(_report, places, asked), len(places)))
+
+
+def _asked(place: int, options: dict[str, Any]) -> dict[str, Any]:
+    """The options for one case: unless the caller says what to check, a rule's fullest case goes through everything.
+
+    Its other cases have the same equations at other shapes and options: what costs most and depends least on those
+    is left out.
+    """
+    from vjpkit.catalogue import CASES
+    from vjpkit.check import CHECKS
+    from vjpkit.core.case import fullest
+
+    if options["thorough"] or "checks" in options or place in fullest(CASES):
+        return options
+    return options | {"checks": tuple(name for name in CHECKS if name not in ONCE)}
 
 
 def _report(place: int, options: dict[str, Any]) -> Any:

@@ -21,6 +21,21 @@ def test_check_of_a_rule(capsys, tmp_path):
     assert all(report["ok"] for report in json.loads(file.read_text()))
 
 
+def test_one_case_of_a_rule_goes_through_every_check(tmp_path):
+    """dense has three cases: what is costly is asked of one, and of all where --thorough or --checks ask for it."""
+
+    def checks_of_each(*words):
+        file = tmp_path / "reports.json"
+        assert main(["check", "dense", "--dtypes", "none", "--json", str(file), *words]) == 0
+        reports = json.loads(file.read_text())
+        return [{result["check"] for result in report["results"]} for report in reports]
+
+    everything, *others = checks_of_each()
+    assert len(others) == 2
+    assert all(everything - other == {"second order", "transformations", "residuals"} for other in others)
+    assert checks_of_each("--checks", "transformations") == [{"transformations"}] * 3
+
+
 def test_check_of_a_function(capsys):
     assert main(["check", "jax.nn:silu", "--args", "b i", "--dtypes", "none"]) == 0
     assert "silu" in capsys.readouterr().out

@@ -27,6 +27,7 @@ from tests.evidence.tables import markdown
 from vjpkit.catalogue import CASES
 from vjpkit.check import check_case
 from vjpkit.core import Case, Rule
+from vjpkit.core.case import fullest
 from vjpkit.core.registry import named
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "planted_bugs.md"
@@ -129,15 +130,8 @@ def _entry(count: Counter[str]) -> str:
 def chosen(names: Sequence[str], every: bool) -> list[int]:
     """The places in CASES of each rule's case with the most arguments, or of every case."""
     wanted = named(names, (case.rule for case in CASES))
-    places = [i for i, case in enumerate(CASES) if wanted(case.rule)]
-    if every:
-        return places
-    fullest: dict[str, int] = {}
-    for i in places:
-        best = fullest.setdefault(CASES[i].rule.path, i)
-        if len(jax.tree.leaves(CASES[i].args)) > len(jax.tree.leaves(CASES[best].args)):
-            fullest[CASES[i].rule.path] = i
-    return list(fullest.values())
+    places = range(len(CASES)) if every else fullest(CASES)
+    return [i for i in places if wanted(CASES[i].rule)]
 
 
 def of_case(i: int, most: int) -> list[Verdict]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vjpkit.check.compiling import jit
@@ -15,7 +16,7 @@ from vjpkit.check.judgement import Interval, Matter, judge
 from vjpkit.check.layout import Arrays, Point
 from vjpkit.check.modes import Leaves, Modes, Unavailable, scope, wide
 from vjpkit.check.report import FAIL, Finding, Gap, Result
-from vjpkit.check.tolerance import Comparison, bound
+from vjpkit.check.tolerance import Comparison, bound, finite
 from vjpkit.check.trial import PROBES, Trial, dot
 
 HESSIAN = ("forward over reverse", "reverse over forward", "reverse over reverse")
@@ -127,8 +128,8 @@ def _held(
 ) -> dict[str, list[tuple[str, Comparison]]]:
     """Every nesting of the subject beside the reference's.
 
-    Rounding is measured, in one nesting of each kind, where they differ by more than their last places: to compile
-    the programs that measure it takes as long as the rest.
+    Rounding is measured, in one nesting of each kind, where they differ by more than the last places of their largest
+    entries: to compile the programs that measure it takes as long as the rest.
     """
     key = ("second order", at)
     if key not in trial.memory:
@@ -145,11 +146,16 @@ def _held(
                 held[way] = [(n, Comparison(a, b, bound(a, b, 2 * s, t.dtype, trial.tol))) for n, a, b, s, t in parts]
             return held
 
-        held = compared({way == TWICE: [np.zeros(a.shape) for a in got[way]] for way in truths})
+        held = compared({way == TWICE: [_last_place(a, at) for a in want[truth]] for way, truth in truths.items()})
         if any(c.wrong.any() for each in held.values() for _, c in each):
             held = compared(_moved(trial, subject, at, vectors, got, reference, want))
         trial.memory[key] = held
     return trial.memory[key]
+
+
+def _last_place(a: np.ndarray, at: Point) -> np.ndarray:
+    """One eps of the largest entry, for each entry."""
+    return np.full(a.shape, float(jnp.finfo(at.dtype).eps) * float(np.max(finite(a), initial=0.0)))
 
 
 def _moved(
@@ -205,7 +211,9 @@ def _symmetry(trial: Trial, subject: Nested, at: Point) -> Iterator[Result | Fin
         values, limit = [], 0.0
         for a, b in ((u, w), (w, u)):
             h = subject(at, (a, b, g))
-            moved = _moved(trial, subject, at, (a, b, g), h)[False] if measured else [np.zeros(v.shape) for v in h[way]]
+            moved = (
+                _moved(trial, subject, at, (a, b, g), h)[False] if measured else [_last_place(a, at) for a in h[way]]
+            )
             limits = [bound(v, v, s, x.dtype, trial.tol) for v, s, x in zip(h[way], moved, at.x, strict=True)]
             other = [wide(v) for v in b]
             values.append(np.asarray(dot(other, h[way])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,3 +60,13 @@ class Case:
         options = ", ".join(f"{k}={v}" for k, v in self.static.items())
         shapes = " ".join(str(list(jnp.shape(a))) for a in jax.tree.leaves(self.draw()))
         return f"{self.rule.name} {shapes}{' ' + options if options else ''}"
+
+
+def fullest(cases: Sequence[Case]) -> list[int]:
+    """The places of each rule's case with the most arguments, the first of several."""
+    best: dict[Rule, int] = {}
+    for i, case in enumerate(cases):
+        j = best.setdefault(case.rule, i)
+        if len(jax.tree.leaves(case.args)) > len(jax.tree.leaves(cases[j].args)):
+            best[case.rule] = i
+    return list(best.values())
