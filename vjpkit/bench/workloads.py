@@ -132,11 +132,13 @@ def _norms() -> tuple[Workload, ...]:
 
 
 def _blocks() -> tuple[Workload, ...]:
-    x, w_in, w_out, d, f = normal(1024, 512), normal(512, 2048, scale=0.05), normal(2048, 512, scale=0.02), 512, 2048
+    d, f = 512, 2048
+    weights = normal(d, f, scale=0.05), normal(f, d, scale=0.02)
+    gated = (normal(1024, 256), *(normal(256, 768, scale=0.05),) * 2, normal(768, 256, scale=0.05), normal(256))
     return (
-        Workload(nn.mlp, (x, w_in, w_out, normal(f), normal(d), normal(d), normal(d))),
-        Workload(nn.gated_mlp, (x, w_in, w_in, w_out, normal(d))),
-        Workload(nn.gated_mlp, (x, w_in, w_in, w_out, normal(d)), {"unit": nn.geglu}, label="geglu"),
+        Workload(nn.mlp, (normal(1024, d), *weights, normal(f), normal(d), normal(d), normal(d))),
+        Workload(nn.gated_mlp, gated),
+        Workload(nn.gated_mlp, gated, {"unit": nn.geglu}, label="geglu"),
     )
 
 
