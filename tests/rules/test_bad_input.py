@@ -132,6 +132,8 @@ SOFTMAXES = (
     *(shape(r, F(2, 3), where=B(2), says=("where", "[2, 3]", "bool[2]")) for r in ALONG),
     *(dtype(r, F(2, 3), where=F(2, 3), says=("where", "bool", "float32[2,3]")) for r in ALONG),
     *(dtype(r, C(2, 3), says=("x", REAL, "complex64[2,3]")) for r in ALONG),
+    *(shape(r, F(2, 3), axis=2, says=("axis", "axes of an array of 2", "2")) for r in (*ALONG, nn.logsumexp)),
+    shape(nn.softmax, F(2, 3), axis=(1, -1), says=("axis", "axes of an array of 2", "(1, -1)")),
     shape(nn.logsumexp, F(2, 3), b=F(2), says=("b", "[2, 3]", "float32[2]")),
     shape(nn.logsumexp, F(2, 3), where=B(2), says=("where", "[2, 3]", "bool[2]")),
     dtype(nn.logsumexp, C(2, 3), says=("a", REAL, "complex64[2,3]")),
@@ -197,6 +199,7 @@ NORMS = (
         for n in ("mean", "variance", "epsilon")
     ),
     dtype(nn.standardize, C(2, 5), says=("x", REAL, "complex64[2,5]")),
+    value(nn.standardize, F(2, 5), algorithm="slow", says=("algorithm", "'fast' or 'stable'", "'slow'")),
     shape(nn.standardize, F(2, 5), axis=2, says=("axis", "axes of an array of 2", "2")),
     shape(nn.l2_normalize, F(2, 5), axis=2, says=("axis", "axes of an array of 2", "2")),
     *(dtype(nn.l2_normalize, a(2, 5), says=("x", FLOAT, n)) for a, n in ((I, "int32[2,5]"), (C, "complex64[2,5]"))),

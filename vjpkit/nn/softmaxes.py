@@ -17,8 +17,7 @@ from vjpkit.core import rule
 from vjpkit.core.broadcasting import unbroadcast
 from vjpkit.nn.arguments import broadcast, mask, real
 from vjpkit.nn.precision import narrow, wide
-
-Axis = int | tuple[int, ...] | None
+from vjpkit.nn.rows import Axis, axes_of
 
 # ---------------------------------------------------------------------------------------------- softmax
 
@@ -37,11 +36,12 @@ def softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
     Edges:   −∞: 0.  Empty row: 0 throughout, gradient 0 (jax.nn: so where all is left out, NaN where all is −∞).
              +∞: NaN there, 0 elsewhere, gradient NaN (jax.nn: NaN throughout): it is never a mask but an
              overflow, and stays visible.
-    Raises:  ShapeError, DtypeError where `where` does not fit; DtypeError for complex numbers.
+    Raises:  ShapeError, DtypeError where axis or `where` does not fit; DtypeError for complex numbers.
     Source:  jax.nn.softmax.
     """
     real("softmax", x=x)
     mask("softmax", where, x.shape)
+    axes_of("softmax", x.ndim, axis)
     top, total = _top_and_total(x, axis, where)
     return narrow(_shares(x, where, top, total), x)
 
@@ -85,11 +85,12 @@ def log_softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
     Edges:   −∞: −∞, with slope 1 in itself, the limit.  Left out: gradient 0.
              Empty row: −∞ throughout, gradient 0 (jax.nn: so where all is left out, NaN where all is −∞).
              +∞: NaN there, value and gradient, −∞ elsewhere (jax.nn: NaN throughout): an overflow stays visible.
-    Raises:  ShapeError, DtypeError where `where` does not fit; DtypeError for complex numbers.
+    Raises:  ShapeError, DtypeError where axis or `where` does not fit; DtypeError for complex numbers.
     Source:  jax.nn.log_softmax.
     """
     real("log_softmax", x=x)
     mask("log_softmax", where, x.shape)
+    axes_of("log_softmax", x.ndim, axis)
     return _log_softmax(x, where, *_top_and_total(x, axis, where))
 
 
@@ -146,11 +147,14 @@ def logsumexp(
     Edges:   −∞: p = 0.  Σ = 0 (an empty row, or all cancels): y = −∞, gradient 0 (jax.nn: NaN, ±∞).
              b = 0: b̄ = g p, the derivative (jax.nn: 0).  Σ < 0: the gradient is that of log |Σ|.
              +∞: y = ∞, p = NaN there, 0 elsewhere, as jax.nn: an overflow stays visible.
-    Raises:  ShapeError where a, b and where do not broadcast; DtypeError for complex numbers, and unless where is bool.
+    Raises:  ShapeError where axis does not fit, or a, b and where do not broadcast; DtypeError for complex numbers, and
+             unless where is bool.
     Source:  jax.nn.logsumexp, which is jax.scipy.special.logsumexp.
     """
     real("logsumexp", a=a, b=b)
-    mask("logsumexp", where, broadcast("logsumexp", a=a, b=b, where=where))
+    shape = broadcast("logsumexp", a=a, b=b, where=where)
+    mask("logsumexp", where, shape)
+    axes_of("logsumexp", len(shape), axis)
     return _logsumexp(a, b, axis, keepdims, return_sign, *_top_and_total(a, axis, where, b))
 
 

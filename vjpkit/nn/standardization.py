@@ -48,9 +48,12 @@ def standardize(
              So a variance that is not given is that about the mean that is, as jax.nn's algorithm="stable".
              A constant row: y = 0; for ε = 0, too, and gradient 0 (jax.nn: NaN).
              A row without entries that count: μ = 0, v = 0 (jax.nn: NaN).
-    Raises:  ShapeError, DtypeError where an argument does not fit; DtypeError for complex numbers.
+    Raises:  ShapeError, DtypeError where an argument does not fit; DtypeError for complex numbers; ValueError for
+             another algorithm.
     Source:  jax.nn.standardize.
     """
+    if algorithm not in ("fast", "stable"):
+        raise ValueError(f"standardize: option algorithm: expected 'fast' or 'stable', got {algorithm!r}")
     return _standardize(x, axis, mean, variance, epsilon, where)[0]
 
 
