@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure rules beside autodiff, or check what they claim")
     bench.add_argument("names", nargs="*", help="names of rules; every rule if left out")
     bench.add_argument("--settings", default="alone,stack,scan", help="of alone, stack, scan, separated by commas")
+    bench.add_argument(
+        "--modes",
+        default="forward,forward+reverse,forward mode",
+        help="of forward, forward+reverse, forward mode, separated by commas",
+    )
     bench.add_argument("--rounds", type=int, default=11, help="how many times each program is timed")
     bench.add_argument("--peers", action="store_true", help="also PyTorch, on the same CPU")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write every figure to this file")
@@ -237,6 +242,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     options = Options(
         names=arguments.names,
         settings=tuple(arguments.settings.split(",")),
+        modes=tuple(arguments.modes.split(",")),
         rounds=arguments.rounds,
         peers=arguments.peers,
         json=arguments.json,

@@ -112,8 +112,12 @@ def test_claims_are_checked(tmp_path):
 
 def test_the_command_line(monkeypatch, capsys):
     monkeypatch.setattr(command, "workloads", lambda: TINY)
-    assert main(["bench", "soft", "--settings", "alone", "--rounds", "1"]) == 0
-    assert "geometric mean" in capsys.readouterr().out
+    words = ["bench", "soft", "--settings", "alone", "--rounds", "1"]
+    assert main([*words, "--modes", "forward+reverse"]) == 0
+    out = capsys.readouterr().out
+    assert "geometric mean" in out
+    assert "alone, forward+reverse: " in out
+    assert "alone, forward mode: " not in out
     assert main(["bench", "soft", "--check-claims"]) == 0
     assert main(["bench", "boastful", "--check-claims"]) == 1
     assert main(["bench", "sofft"]) == 2
@@ -147,6 +151,11 @@ def test_an_unreadable_claim(monkeypatch):
     ("options", "message"),
     [
         ({"settings": ("attic",)}, "--settings: unknown setting 'attic', expected of alone, stack, scan"),
+        (
+            {"modes": ("backward",)},
+            "--modes: unknown mode 'backward', expected of forward, forward",
+        ),
+        ({"modes": ("forward",)}, "--modes: expected forward\\+reverse among them, which the table is made of"),
         ({"rounds": 0}, "--rounds: expected 1 or more, got 0"),
         ({"check_claims": True, "peers": True}, "--check-claims runs nothing, so it has no --plot and no --peers"),
         ({"peers": True, "settings": ("scan",)}, "--peers are measured alone, so --settings must have that"),

@@ -13,8 +13,8 @@ from vjpkit.bench import peers as torch_peers
 from vjpkit.bench import plot as plotting
 from vjpkit.bench.claims import ClaimError, Verdict, check_claims
 from vjpkit.bench.comparison import Comparison
-from vjpkit.bench.settings import SETTINGS
-from vjpkit.bench.summary import Line, geometric_means, plain, table
+from vjpkit.bench.settings import MODES, SETTINGS
+from vjpkit.bench.summary import MODE, Line, geometric_means, plain, table
 from vjpkit.bench.workloads import Workload, workloads
 from vjpkit.core.registry import named
 
@@ -29,6 +29,7 @@ class Options:
 
     names: Sequence[str] = ()
     settings: Sequence[str] = tuple(SETTINGS)
+    modes: Sequence[str] = tuple(MODES)
     rounds: int = 11
     peers: bool = False
     json: Path | None = None
@@ -66,6 +67,10 @@ def _refuse(options: Options) -> None:
     """What would fail after the measuring fails before it."""
     if unknown := [s for s in options.settings if s not in SETTINGS]:
         raise BenchError(f"--settings: unknown setting {unknown[0]!r}, expected of {', '.join(SETTINGS)}")
+    if unknown := [m for m in options.modes if m not in MODES]:
+        raise BenchError(f"--modes: unknown mode {unknown[0]!r}, expected of {', '.join(MODES)}")
+    if MODE not in options.modes:
+        raise BenchError(f"--modes: expected {MODE} among them, which the table is made of")
     if options.rounds < 1:
         raise BenchError(f"--rounds: expected 1 or more, got {options.rounds}")
     if options.check_claims and (options.plot or options.peers):
@@ -96,6 +101,7 @@ def _measure(chosen: Sequence[Workload], options: Options, say: Callable[[str], 
             against=workload.against,
             static=workload.static,
             settings=options.settings,
+            modes=options.modes,
             rounds=options.rounds,
             peers=peers,
         )
