@@ -66,6 +66,7 @@ DROPOUT = (
     Case(stochastic_depth, (normal(7, 2, 3), KEY), {"rate": 0.25}, special=(
         Special((FAR, KEY), "±∞ and NaN, dropped and kept"),
         Special((FAR, KEY), "rate 1: no 0/0", 0.0, lambda g: (0 * g, None), {"rate": 1.0}),
+        Special((FAR, KEY), "rate 0: the identity", FAR, lambda g: (g, None), {"rate": 0.0}),
     ), reference=stochastic_depth_),
     Case(stochastic_depth, (normal(3, 5), KEY), {"rate": 0.25, "mode": "batch"}, reference=stochastic_depth_),
     Case(stochastic_depth, (normal(5, 3), None), {"rate": 0.25, "deterministic": True}, reference=stochastic_depth_),
