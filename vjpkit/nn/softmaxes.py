@@ -112,9 +112,9 @@ def log_softmax_jvp(res, x_dot, where_dot, *, axis):  # ẏ = ẋ − Σ p ẋ
 
 def log_softmax_vjp(res, g, *, axis):  # x̄ = g − p Σ g
     x, where, top, total = res
-    g = jnp.where(total == 0, 0, _left_in(g, where, 0))
+    g = _left_in(g, where, 0)
     x_bar = g - _shares(x, where, top, total) * g.sum(axis, keepdims=True)
-    return x_bar.astype(x.dtype), None
+    return jnp.where(total == 0, 0, x_bar).astype(x.dtype), None
 
 
 log_softmax.defrule(fwd=log_softmax_fwd, jvp=log_softmax_jvp, vjp=log_softmax_vjp)
