@@ -7,20 +7,20 @@ from typing import Any
 from jax import Array
 
 from vjpkit.core import rule
-from vjpkit.nn.arguments import same_dtype, shaped
 from vjpkit.nn.dropout import dropped, fit
-from vjpkit.nn.norms import (
-    known_casting,
-    layer_norm,
-    layer_norm_fwd,
-    layer_norm_jvp,
-    layer_norm_vjp,
-    rms_norm,
-    rms_norm_fwd,
-    rms_norm_jvp,
-    rms_norm_vjp,
+from vjpkit.nn.norms import known_casting
+from vjpkit.nn.residual_norms import (
+    add_layer_norm,
+    add_layer_norm_fwd,
+    add_layer_norm_jvp,
+    add_layer_norm_vjp,
+    add_rms_norm,
+    add_rms_norm_fwd,
+    add_rms_norm_jvp,
+    add_rms_norm_vjp,
+    fit_addends,
 )
-from vjpkit.nn.rows import Axis, Rows
+from vjpkit.nn.rows import Axis
 
 # ------------------------------------------------------------------------------------------------- layer norm
 
@@ -57,33 +57,32 @@ def dropout_add_layer_norm(
              outside [0, 1].
     Source:  dropout, s and layer_norm.
     """
-    Rows.of("dropout_add_layer_norm", x, axis, scale=scale, bias=bias)
-    s = _added("dropout_add_layer_norm", x, residual, key, rate, broadcast_dims, deterministic)
-    return layer_norm.primal(s, scale, bias, axis=axis, epsilon=epsilon, dtype=dtype), s
+    fit_addends("dropout_add_layer_norm", x, residual, axis, scale=scale, bias=bias)
+    fit("dropout_add_layer_norm", x, key, rate, broadcast_dims, deterministic)
+    x = dropped(x, key, rate, broadcast_dims, deterministic)
+    return add_layer_norm.primal(x, residual, scale, bias, axis=axis, epsilon=epsilon, dtype=dtype)
 
 
 def dropout_add_layer_norm_fwd(x, residual, key, scale, bias, *, rate, broadcast_dims, deterministic, **norm_options):
-    s = residual + dropped(x, key, rate, broadcast_dims, deterministic)
-    y, res = layer_norm_fwd(s, scale, bias, None, **norm_options)
-    return (y, s), (key, res)
+    x = dropped(x, key, rate, broadcast_dims, deterministic)
+    out, res = add_layer_norm_fwd(x, residual, scale, bias, **norm_options)
+    return out, (key, res)
 
 
 def dropout_add_layer_norm_jvp(
     res, x_dot, residual_dot, key_dot, scale_dot, bias_dot, *, rate, broadcast_dims, deterministic, **norm_options
-):  # ṡ = residual_dot + ẋ m / q    ẏ of ṡ
+):  # ṡ = ẋ m / q + residual_dot    ẏ of ṡ
     key, norm_res = res
-    s_dot = residual_dot + dropped(x_dot, key, rate, broadcast_dims, deterministic)
-    return layer_norm_jvp(norm_res, s_dot, scale_dot, bias_dot, None, **norm_options), s_dot
+    x_dot = dropped(x_dot, key, rate, broadcast_dims, deterministic)
+    return add_layer_norm_jvp(norm_res, x_dot, residual_dot, scale_dot, bias_dot, **norm_options)
 
 
 def dropout_add_layer_norm_vjp(
     res, g, *, rate, broadcast_dims, deterministic, **norm_options
 ):  # residual_bar = g_s + s̄ of g_y    x̄ = residual_bar m / q
-    (key, norm_res), (g_y, g_s) = res, g
-    s_bar, scale_bar, bias_bar, _ = layer_norm_vjp(norm_res, g_y, **norm_options)
-    residual_bar = g_s + s_bar
-    x_bar = dropped(residual_bar, key, rate, broadcast_dims, deterministic)
-    return x_bar, residual_bar, None, scale_bar, bias_bar
+    key, norm_res = res
+    x_bar, residual_bar, *of_norm = add_layer_norm_vjp(norm_res, g, **norm_options)
+    return dropped(x_bar, key, rate, broadcast_dims, deterministic), residual_bar, None, *of_norm
 
 
 dropout_add_layer_norm.defrule(
@@ -127,41 +126,36 @@ def dropout_add_rms_norm(
     Source:  dropout, s and rms_norm.
     """
     known_casting("dropout_add_rms_norm", casting)
-    Rows.of("dropout_add_rms_norm", x, axis, scale=scale)
-    s = _added("dropout_add_rms_norm", x, residual, key, rate, broadcast_dims, deterministic)
-    return rms_norm.primal(s, scale, axis=axis, epsilon=epsilon, offset=offset, casting=casting, dtype=dtype), s
+    fit_addends("dropout_add_rms_norm", x, residual, axis, scale=scale)
+    fit("dropout_add_rms_norm", x, key, rate, broadcast_dims, deterministic)
+    x = dropped(x, key, rate, broadcast_dims, deterministic)
+    return add_rms_norm.primal(
+        x, residual, scale, axis=axis, epsilon=epsilon, offset=offset, casting=casting, dtype=dtype
+    )
 
 
 def dropout_add_rms_norm_fwd(x, residual, key, scale, *, rate, broadcast_dims, deterministic, **norm_options):
-    s = residual + dropped(x, key, rate, broadcast_dims, deterministic)
-    y, res = rms_norm_fwd(s, scale, None, **norm_options)
-    return (y, s), (key, res)
+    x = dropped(x, key, rate, broadcast_dims, deterministic)
+    out, res = add_rms_norm_fwd(x, residual, scale, **norm_options)
+    return out, (key, res)
 
 
 def dropout_add_rms_norm_jvp(
     res, x_dot, residual_dot, key_dot, scale_dot, *, rate, broadcast_dims, deterministic, **norm_options
-):  # ṡ = residual_dot + ẋ m / q    ẏ of ṡ
+):  # ṡ = ẋ m / q + residual_dot    ẏ of ṡ
     key, norm_res = res
-    s_dot = residual_dot + dropped(x_dot, key, rate, broadcast_dims, deterministic)
-    return rms_norm_jvp(norm_res, s_dot, scale_dot, None, **norm_options), s_dot
+    x_dot = dropped(x_dot, key, rate, broadcast_dims, deterministic)
+    return add_rms_norm_jvp(norm_res, x_dot, residual_dot, scale_dot, **norm_options)
 
 
 def dropout_add_rms_norm_vjp(
     res, g, *, rate, broadcast_dims, deterministic, **norm_options
 ):  # residual_bar = g_s + s̄ of g_y    x̄ = residual_bar m / q
-    (key, norm_res), (g_y, g_s) = res, g
-    s_bar, scale_bar, _ = rms_norm_vjp(norm_res, g_y, **norm_options)
-    residual_bar = g_s + s_bar
-    return dropped(residual_bar, key, rate, broadcast_dims, deterministic), residual_bar, None, scale_bar
+    key, norm_res = res
+    x_bar, residual_bar, *of_norm = add_rms_norm_vjp(norm_res, g, **norm_options)
+    return dropped(x_bar, key, rate, broadcast_dims, deterministic), residual_bar, None, *of_norm
 
 
 dropout_add_rms_norm.defrule(
     fwd=dropout_add_rms_norm_fwd, jvp=dropout_add_rms_norm_jvp, vjp=dropout_add_rms_norm_vjp, recompute=True
 )
-
-
-def _added(function, x, residual, key, *dropout_options):
-    same_dtype(function, x=x, residual=residual)
-    shaped(function, "residual", residual, *x.shape)
-    fit(function, x, key, *dropout_options)
-    return residual + dropped(x, key, *dropout_options)

@@ -130,8 +130,12 @@ add_rms_norm.defrule(fwd=add_rms_norm_fwd, jvp=add_rms_norm_jvp, vjp=add_rms_nor
 
 
 def _added(function, x, residual, axis, **parameters):
-    """x + residual, after named errors for what does not fit."""
+    fit_addends(function, x, residual, axis, **parameters)
+    return x + residual
+
+
+def fit_addends(function: str, x: Array, residual: Array, axis: Axis, **parameters: Array | None) -> None:
+    """Named errors for addends that differ, and for what the norm of their sum cannot take."""
     Rows.of(function, x, axis, **parameters)
     same_dtype(function, x=x, residual=residual)
     shaped(function, "residual", residual, *x.shape)
-    return x + residual
