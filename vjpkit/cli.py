@@ -182,15 +182,15 @@ def _cases(names: list[str]) -> list[int]:
 
 def _reports(places: Sequence[int], options: dict[str, Any], jobs: int) -> list[Any]:
     """A report for each case, made in several processes where there are more than a few."""
-    asked = [_asked(place, options) for place in places]
+    asked = _asked(places, options)
     if jobs == 1 or len(places) < 8:
         return [_report(*each) for each in _progress(list(zip(places, asked, strict=True)), len(places))]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(_progress(pool.map(_report, places, asked), len(places)))
 
 
-def _asked(place: int, options: dict[str, Any]) -> dict[str, Any]:
-    """The options for one case: unless the caller says what to check, a rule's fullest case goes through everything.
+def _asked(places: Sequence[int], options: dict[str, Any]) -> list[dict[str, Any]]:
+    """The options for each case: unless the caller says what to check, a rule's fullest case goes through everything.
 
     Its other cases have the same equations at other shapes and options: what costs most and depends least on those
     is left out.
@@ -199,9 +199,9 @@ def _asked(place: int, options: dict[str, Any]) -> dict[str, Any]:
     from vjpkit.check import CHECKS
     from vjpkit.core.case import fullest
 
-    if options["thorough"] or "checks" in options or place in fullest(CASES):
-        return options
-    return options | {"checks": tuple(name for name in CHECKS if name not in ONCE)}
+    whole = places if options["thorough"] or "checks" in options else fullest(CASES)
+    fewer = options | {"checks": tuple(name for name in CHECKS if name not in ONCE)}
+    return [options if place in whole else fewer for place in places]
 
 
 def _report(place: int, options: dict[str, Any]) -> Any:
