@@ -13,12 +13,14 @@ from jax.sharding import PartitionSpec
 
 from tests.check.custom import with_jvp, with_vjp
 from tests.check.rules import dense
+from vjpkit.check.compiling import Program
 from vjpkit.check.differences import slopes
 from vjpkit.check.jaxprs import equations
 from vjpkit.check.layout import Point
 from vjpkit.check.reference import custom_rules, plain
 from vjpkit.check.rounding import Nudged
 from vjpkit.check.tolerance import Comparison, Tally, bound
+from vjpkit.check.transformations import subsets
 from vjpkit.check.vote import Verdict, vote
 
 wrong = with_vjp(jnp.sin, lambda r, g: (0 * g,))
@@ -182,3 +184,28 @@ def test_points_are_remembered_by_identity() -> None:
     assert at != dataclasses.replace(at)
     assert {at: 1}[at] == 1
     assert next(equations(jax.make_jaxpr(jnp.sin)(1.0).jaxpr)).primitive.name == "sin"
+
+
+@pytest.mark.parametrize("n", range(1, 14))
+def test_each_argument_is_mapped_beside_each_other_that_is_not(n: int) -> None:
+    chosen = subsets(n, thorough=False)
+    assert chosen[0] == (True,) * n
+    assert all(any(s[i] and not s[j] for s in chosen) for i in range(n) for j in range(n) if i != j)
+    assert len(subsets(3, thorough=True)) == 7
+
+
+def test_a_program_is_compiled_once_for_each_signature_and_may_be_begun() -> None:
+    traced = []
+
+    def f(x: Any) -> Any:
+        traced.append(x.shape)
+        return 2 * x
+
+    program = Program(f)
+    program.ahead(np.ones(3, np.float32))
+    assert traced == [(3,)]
+    np.testing.assert_array_equal(program(np.arange(3, dtype=np.float32)), [0, 2, 4])
+    np.testing.assert_array_equal(program(np.ones(2, np.float32)), [2, 2])
+    assert traced == [(3,), (2,)]
+    with pytest.raises(TypeError):
+        Program(lambda x: x + "").ahead(np.ones(3, np.float32))

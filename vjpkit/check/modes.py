@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
 import numpy as np
 
-from vjpkit.check.compiling import jit
+from vjpkit.check.compiling import Program
 from vjpkit.check.jaxprs import reason, refusal
 from vjpkit.check.layout import Arrays, Point
 
@@ -33,10 +34,11 @@ class Modes:
             "forward": self._forward,
             "reverse": self._reverse,
         }
-        self._jitted = {name: jit(program) for name, program in self.programs.items()}
+        self._compiled = {name: Program(program) for name, program in self.programs.items()}
         self.missing: dict[tuple[str, str], str] = {}
         self.refused: dict[str, str] = {}
         self._outputs: dict[Any, tuple[jax.ShapeDtypeStruct, ...]] = {}
+        self._traced: set[tuple[str, Point]] = set()
 
     def _value(self, x: Arrays, fixed: Arrays) -> Arrays:
         return self.f(x, fixed)
@@ -60,6 +62,11 @@ class Modes:
         """y and x̄ = Jᵀ g."""
         return self._call("reverse", at, self.cast("reverse", at, g))
 
+    def ahead(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> None:
+        """Begin a mode's program, for a call that is to come."""
+        with scope(at), suppress(Exception):  # which the call raises again
+            self._compiled[mode].ahead(at.x, at.fixed, self.cast(mode, at, vectors))
+
     def cast(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> Arrays:
         """Tangents in the dtypes of the arguments, cotangents in those of the outputs."""
         like = self.outputs(at) if mode == "reverse" else at.x
@@ -80,12 +87,14 @@ class Modes:
         """Whether this mode can be traced here."""
         if mode in self.refused:
             return False
-        like = self.outputs(at) if mode == "reverse" else at.x
-        vectors = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in like)
-        with scope(at):
-            why = refusal(self.programs[mode], at.x, at.fixed, vectors)
-        if why is not None:
-            self.missing[mode, at.dtype] = why
+        if (mode, at) not in self._traced:
+            like = self.outputs(at) if mode == "reverse" else at.x
+            vectors = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in like)
+            with scope(at):
+                why = refusal(self.programs[mode], at.x, at.fixed, vectors)
+            if why is not None:
+                self.missing[mode, at.dtype] = why
+            self._traced.add((mode, at))
         return (mode, at.dtype) not in self.missing
 
     def _call(self, mode: str, at: Point, *vectors: Any) -> Any:
@@ -93,7 +102,7 @@ class Modes:
             raise Unavailable(why)
         try:
             with scope(at):
-                out = self._jitted[mode](at.x, at.fixed, *vectors)
+                out = self._compiled[mode](at.x, at.fixed, *vectors)
                 return jax.tree.map(wide, list(out) if mode == "value" else tuple(map(list, out)))
         except Exception as error:
             self.missing[mode, at.dtype] = reason(error)

@@ -28,6 +28,9 @@ def check_precision(trial: Trial) -> Iterator[Result | Finding | Gap]:
         yield Gap("precision", "everything", f"there is no float64 truth: this function runs in {at.dtype}")
         return
     for dtype in trial.dtypes:
+        trial.subject.ahead("reverse", rounded(at, dtype), trial.cotangents(at)[0])
+        trial.subject.ahead("forward", rounded(at, dtype), trial.tangents(at)[0])
+    for dtype in trial.dtypes:
         if "complex" in trial.layout.kinds and dtype != "float32":
             yield Gap("precision", dtype, "there are no complex numbers of that precision")
             continue

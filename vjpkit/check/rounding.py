@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from vjpkit.check.compiling import jit
+from vjpkit.check.compiling import Program
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import scope
 from vjpkit.core.primitives import ClosedJaxpr, equation_jaxpr
@@ -55,7 +56,7 @@ class Nudged:
 
     def __init__(self, *programs: Callable[..., Any]) -> None:
         self._programs = programs
-        self._jitted = jit(self._run)
+        self._compiled = Program(self._run)
 
     def _run(self, table: jax.Array, *inputs: Any) -> list[Any]:
         answers = []
@@ -65,22 +66,31 @@ class Nudged:
             answers.append(_Run(table, 1009 * k).jaxpr(closed.jaxpr, closed.consts, leaves))
         return answers
 
+    def ahead(self, at: Point, entries: int, *vectors: Any) -> None:
+        """Begin the programs, for a spread that is to come; `entries` are those of the largest answer."""
+        inputs = (at.x, at.fixed, *vectors)
+        with scope(at), suppress(Exception):  # which the call raises again
+            self._compiled.ahead(self._table(0, inputs, entries), *inputs)
+
     def spread(
         self, at: Point, seeds: Sequence[int], bases: Sequence[Sequence[np.ndarray]], *vectors: Any
     ) -> list[list[np.ndarray]]:
         """For each program, the largest move of each entry over the seeds; `bases` are the answers unmoved."""
         inputs = (at.x, at.fixed, *vectors)
-        sizes = [np.size(a) for a in jax.tree.leaves(inputs)] + [b.size for base in bases for b in base]
+        entries = max((b.size for base in bases for b in base), default=1)
         moves = [[np.zeros(b.shape) for b in base] for base in bases]
         for seed in seeds:
-            table = np.random.default_rng(seed).uniform(-1, 1, _OFFSETS + 8 * max(sizes, default=1))
             with scope(at):
-                answers = self._jitted(table, *inputs)
+                answers = self._compiled(self._table(seed, inputs, entries), *inputs)
             for move, base, answer in zip(moves, bases, answers, strict=True):
                 for i, (b, a) in enumerate(zip(base, answer, strict=True)):
                     with np.errstate(all="ignore"):
                         move[i] = np.fmax(move[i], np.abs(np.asarray(a).astype(np.float64) - b) / AMPLIFIED)
         return moves
+
+    def _table(self, seed: int, inputs: Any, entries: int) -> np.ndarray:
+        largest = max(entries, *(np.size(a) for a in jax.tree.leaves(inputs)))
+        return np.random.default_rng(seed).uniform(-1, 1, _OFFSETS + 8 * largest)
 
 
 class _Run:

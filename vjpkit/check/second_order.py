@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.check.compiling import jit
+from vjpkit.check.compiling import Program
 from vjpkit.check.differences import slopes
 from vjpkit.check.jaxprs import reason, refusal
 from vjpkit.check.judgement import Interval, Matter, judge
@@ -28,14 +29,15 @@ Vectors = tuple[Arrays, Arrays, Arrays]  # u and w, tangents, and g, a cotangent
 def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
     """H u for the Hessian H of ⟨g, f⟩, three ways, and the second directional derivative; ⟨w, H u⟩ = ⟨u, H w⟩."""
     at = trial.points[0]
-    subject, reference = Nested(trial.subject, at), Nested(trial.reference, at)
+    vectors = _vectors(trial, at)
+    reference, subject = Nested(trial.reference, at, vectors), Nested(trial.subject, at, vectors)
     for way, why in subject.missing.items():
         yield Gap("second order", way, why)
     truths = {way: truth for way in subject.ways if (truth := _truth(way, reference.ways))}
     if not truths:
         yield Gap("second order", "everything", "; ".join({*subject.missing.values(), *reference.missing.values()}))
         return
-    if error := _broken(subject, reference, _vectors(trial, at), at):
+    if error := _broken(subject, reference, vectors, at):
         yield Result("second order", "", FAIL)
         yield Finding("second order", "", f"fails: {error}", advice="the reference's second derivative runs")
         return
@@ -74,16 +76,18 @@ def _truth(way: str, known: Sequence[str]) -> str | None:
 
 
 class Nested:
-    """The derivatives of a function's derivatives in every nesting that can be traced, as one program."""
+    """The derivatives of a function's derivatives in every nesting that can be traced, as one program, begun."""
 
-    def __init__(self, modes: Modes, at: Point) -> None:
+    def __init__(self, modes: Modes, at: Point, vectors: Vectors) -> None:
         self.modes = modes
         self.missing: dict[str, str] = {}
         self._programs: dict[str, Callable[..., Any]] = dict(
             zip(OVER, (self._fr, self._rf, self._rr, self._ff), strict=True)
         )
-        self.ways = tuple(way for way in OVER if self._traces(way, at))
-        self._jitted = jit(self.program(self.ways))
+        self.ways = OVER if self._traces(OVER, at) else tuple(way for way in OVER if self._traces((way,), at))
+        self._compiled = Program(self.program(self.ways))
+        with scope(at), suppress(Exception):  # which the call raises again
+            self._compiled.ahead(at.x, at.fixed, *vectors)
 
     def _fr(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
         return jax.jvp(lambda *x: self.modes.programs["reverse"](x, fixed, g)[1], x, u)[1]
@@ -97,12 +101,12 @@ class Nested:
     def _ff(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
         return jax.jvp(lambda *x: self.modes.programs["forward"](x, fixed, w)[1], x, u)[1]
 
-    def _traces(self, way: str, at: Point) -> bool:
+    def _traces(self, ways: Sequence[str], at: Point) -> bool:
         dots = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in at.x)
         with scope(at):
-            why = refusal(self._programs[way], at.x, at.fixed, dots, dots, self.modes.outputs(at))
-        if why is not None:
-            self.missing[way] = why
+            why = refusal(self.program(ways), at.x, at.fixed, dots, dots, self.modes.outputs(at))
+        if why is not None and len(ways) == 1:
+            self.missing[ways[0]] = why
         return why is None
 
     def program(self, ways: Sequence[str]) -> Callable[..., tuple[Arrays, ...]]:
@@ -112,7 +116,7 @@ class Nested:
     def __call__(self, at: Point, vectors: Vectors) -> dict[str, Leaves]:
         try:
             with scope(at):
-                answers = self._jitted(at.x, at.fixed, *vectors)
+                answers = self._compiled(at.x, at.fixed, *vectors)
         except Exception as error:  # traced, but not compiled: whatever a function under trial raises
             raise Unavailable(reason(error)) from error
         return {way: [wide(a) for a in answer] for way, answer in zip(self.ways, answers, strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -21,6 +22,10 @@ def check_special(trial: Trial) -> Iterator[Result | Finding | Gap]:
     """Value, tangent and cotangents at each special point."""
     if not trial.specials:
         yield Gap("special", "special points", "none were given (special=…)")
+    for at in trial.specials:
+        with suppress(Unavailable):  # which is reported below
+            trial.ahead("reverse", at, trial.cotangents(at)[0])
+            trial.ahead("forward", at, trial.tangents(at)[0])
     for at, expected in zip(trial.specials, trial.expected, strict=True):
         for mode in ("reverse", "forward"):
             try:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import combinations, islice, product
 from typing import Any
 
 import jax
 import numpy as np
 
-from vjpkit.check.compiling import jit
+from vjpkit.check.compiling import Program
 from vjpkit.check.jaxprs import reason
 from vjpkit.check.judgement import Matter, judge, unavailable
 from vjpkit.check.layout import Arrays, Point
@@ -20,7 +22,7 @@ from vjpkit.check.report import FAIL, Finding, Gap, Result
 from vjpkit.check.tolerance import Comparison, bound
 from vjpkit.check.trial import Trial
 
-BATCH = 2
+EVERY = 5  # arguments up to which `thorough` maps over every subset
 Flat = Callable[[Arrays, Arrays], Arrays]
 
 
@@ -38,27 +40,38 @@ def check_transformations(trial: Trial) -> Iterator[Result | Finding | Gap]:
     """Value, tangent and cotangents of each transformed function against those of the compiled single calls."""
     at = trial.points[0]
     n = len(at.x)
-    subsets = _subsets(n, trial.thorough)
-    if 2**n - 1 > len(subsets):
-        yield Gap(
-            "transformations", "vmap", f"{len(subsets)} of {2**n - 1} subsets of the arguments; thorough=True for more"
-        )
-    none, everything = (False,) * n, (True,) * n
-    yield from _held(trial, at, Transformed("eager", lambda f: f, none, jitted=False))
-    for subset in subsets:
-        over = ", ".join(name for name, b in zip(trial.layout.names, subset, strict=True) if b)
-        yield from _held(
-            trial, at, Transformed(f"vmap over {over}", functools.partial(_vmapped, batched=subset), subset)
-        )
-    yield from _held(trial, at, Transformed("scan", _scanned, everything))
-    yield from _held(trial, at, Transformed("checkpoint", lambda f: lambda x, fixed: jax.checkpoint(f)(x, fixed), none))
+    chosen = subsets(n, trial.thorough)
+    if 2**n - 1 > len(chosen):
+        more = "; thorough=True for all" if n <= EVERY else ""
+        yield Gap("transformations", "vmap", f"{len(chosen)} of {2**n - 1} subsets of the arguments{more}")
+    begun = [(how, _Applied(trial, at, how)) for how in _all(trial.layout.names, chosen)]
+    for how, applied in begun:
+        yield from _held(trial, at, how, applied)
 
 
-def _subsets(n: int, thorough: bool) -> list[tuple[bool, ...]]:
-    """Each argument alone, and all of them; more where it is asked for."""
-    sizes = range(1, n + 1) if thorough and n <= 5 else sorted({1, n})
-    chosen = chain.from_iterable(combinations(range(n), k) for k in sizes)
-    return [tuple(i in c for i in range(n)) for c in chosen][: 64 if thorough else 6]
+def _all(names: Sequence[str], chosen: Sequence[tuple[bool, ...]]) -> Iterator[Transformed]:
+    none, everything = (False,) * len(names), (True,) * len(names)
+    yield Transformed("eager", lambda f: f, none, jitted=False)
+    for subset in chosen:
+        over = ", ".join(name for name, b in zip(names, subset, strict=True) if b)
+        yield Transformed(f"vmap over {over}", functools.partial(_vmapped, batched=subset), subset)
+    yield Transformed("scan", _scanned, everything)
+    yield Transformed("checkpoint", lambda f: lambda x, fixed: jax.checkpoint(f)(x, fixed), none)
+
+
+def subsets(n: int, thorough: bool) -> list[tuple[bool, ...]]:
+    """All of the arguments, and so many of them that each argument is batched beside each other one that is not.
+
+    Argument i is in subset b where bit b of its code is set. All codes have k bits, half of them set, so that none
+    contains another.
+    """
+    if thorough and n <= EVERY:
+        return [tuple(c) for c in product((True, False), repeat=n) if any(c)]
+    if n == 1:
+        return [(True,)]
+    k = next(k for k in range(2, n + 2) if math.comb(k, k // 2) >= n)
+    codes = [set(c) for c in islice(combinations(range(k), k // 2), n)]
+    return [(True,) * n, *(tuple(b in code for code in codes) for b in range(k))]
 
 
 def _vmapped(f: Flat, batched: tuple[bool, ...]) -> Flat:
@@ -69,27 +82,40 @@ def _scanned(f: Flat) -> Flat:
     return lambda x, fixed: jax.lax.scan(lambda carry, x: (carry, f(x, fixed)), None, x)[1]
 
 
-def _held(trial: Trial, at: Point, how: Transformed) -> Iterator[Result | Finding | Gap]:
-    batch = any(how.batched)
-    points = [at, trial.nearby(at)] if batch else [at]
-    dots, gs = trial.tangents(at)[: len(points)], trial.cotangents(at)[: len(points)]
-    singles = [at.moved(_mixed(how.batched, q.x, at.x)) for q in points]
-    single_dots = [_mixed(how.batched, d, dots[0]) for d in dots]
-    x = _stacked(how.batched, [p.x for p in singles])
-    g = _stacked((batch,) * len(gs[0]), gs)
-    vectors = {
-        "forward": trial.subject.cast("forward", at, _stacked(how.batched, single_dots)),
-        "reverse": trial.subject.cast("reverse", at, g),
-    }
-    modes = [mode for mode in vectors if trial.subject.has(mode, at)]
+class _Applied:
+    """A transformed function at the stacked arguments, its program begun."""
+
+    def __init__(self, trial: Trial, at: Point, how: Transformed) -> None:
+        self.at, batch = at, any(how.batched)
+        points = [at, trial.nearby(at)] if batch else [at]
+        dots, gs = trial.tangents(at)[: len(points)], trial.cotangents(at)[: len(points)]
+        self.singles = [at.moved(_mixed(how.batched, q.x, at.x)) for q in points]
+        single_dots = [_mixed(how.batched, d, dots[0]) for d in dots]
+        self.vectors = {"forward": single_dots, "reverse": gs}
+        stacked = {"forward": _stacked(how.batched, single_dots), "reverse": _stacked((batch,) * len(gs[0]), gs)}
+        cast = {m: trial.subject.cast(m, at, v) for m, v in stacked.items() if trial.subject.has(m, at)}
+        self.inputs = (_stacked(how.batched, [p.x for p in self.singles]), at.fixed, cast)
+        self.modes = tuple(cast)
+        program = _program(trial.subject.f, how)
+        self._program = Program(program) if how.jitted else program
+        if isinstance(self._program, Program):
+            with scope(at), suppress(Exception):  # which the call raises again
+                self._program.ahead(*self.inputs)
+
+    def __call__(self) -> dict[str, Leaves]:
+        with scope(self.at):
+            return jax.tree.map(wide, self._program(*self.inputs))
+
+
+def _held(trial: Trial, at: Point, how: Transformed, applied: _Applied) -> Iterator[Result | Finding | Gap]:
     try:
-        got = _run(trial.subject.f, how, at, x, {mode: vectors[mode] for mode in modes})
+        got = applied()
     except Exception as error:
-        yield from _refused(trial, how, at, x, {mode: vectors[mode] for mode in modes}, error)
+        yield from _refused(trial, how, applied, error)
         return
-    for mode in modes:
+    for mode in applied.modes:
         try:
-            want, limit = _expected(trial, mode, singles, single_dots if mode == "forward" else gs, how.batched)
+            want, limit = _expected(trial, mode, applied, how.batched)
         except Unavailable as error:
             yield unavailable("transformations", error, f"{how.name}, {mode}")
             continue
@@ -108,11 +134,10 @@ def _stacked(chosen: Sequence[bool], lists: Sequence[Sequence[Any]]) -> tuple[An
     return tuple(np.stack(parts) if c else parts[0] for c, parts in zip(chosen, zip(*lists, strict=True), strict=True))
 
 
-def _expected(
-    trial: Trial, mode: str, singles: Sequence[Point], vectors: Sequence[Leaves], batched: tuple[bool, ...]
-) -> tuple[Leaves, Leaves]:
+def _expected(trial: Trial, mode: str, applied: _Applied, batched: tuple[bool, ...]) -> tuple[Leaves, Leaves]:
     """What single calls give, put together, and what it may be off by."""
-    answers = [getattr(trial.subject, mode)(p, v)[1] for p, v in zip(singles, vectors, strict=True)]
+    calls = zip(applied.singles, applied.vectors[mode], strict=True)
+    answers = [getattr(trial.subject, mode)(p, v)[1] for p, v in calls]
     held = getattr(trial, mode)(
         trial.points[0], (trial.tangents if mode == "forward" else trial.cotangents)(trial.points[0])[0]
     )
@@ -126,12 +151,6 @@ def _expected(
         want.append(stacked.sum(0) if summed else stacked)
         limit.append(allowed.sum(0) if summed else allowed)
     return want, limit
-
-
-def _run(f: Flat, how: Transformed, at: Point, x: Arrays, vectors: dict[str, Arrays]) -> dict[str, Leaves]:
-    program = _program(f, how)
-    with scope(at):
-        return jax.tree.map(wide, (jit(program) if how.jitted else program)(x, at.fixed, vectors))
 
 
 def _program(f: Flat, how: Transformed) -> Callable[..., Any]:
@@ -149,12 +168,11 @@ def _program(f: Flat, how: Transformed) -> Callable[..., Any]:
     return program
 
 
-def _refused(
-    trial: Trial, how: Transformed, at: Point, x: Arrays, vectors: dict[str, Arrays], error: Exception
-) -> Iterator[Result | Finding | Gap]:
+def _refused(trial: Trial, how: Transformed, applied: _Applied, error: Exception) -> Iterator[Result | Finding | Gap]:
     """The function cannot be transformed so: a failure where the reference can."""
     try:
-        _run(trial.reference.f, how, at, x, vectors)
+        with scope(applied.at):
+            jax.block_until_ready(jax.jit(_program(trial.reference.f, how))(*applied.inputs))
     except Exception:
         yield Gap("transformations", how.name, f"neither function nor reference allows it: {reason(error)}")
         return

@@ -95,6 +95,13 @@ class Trial:
 
     # ------------------------------------------------------------------------------------------ answers
 
+    def ahead(self, mode: str, at: Point, vectors: Leaves) -> None:
+        """Begin what an answer is made of: XLA compiles while the next program is traced."""
+        self.subject.ahead(mode, at, vectors)
+        self.reference.ahead(mode, at, vectors)
+        sizes = [np.prod(s.shape, dtype=int) for s in (*self.subject.outputs(at), *at.x)]
+        self._rounding(mode, both=True).ahead(at, int(max(sizes)), self.subject.cast(mode, at, vectors))
+
     def forward(self, at: Point, dots: Leaves) -> Held:
         """J ẋ of the subject beside the reference's."""
         return self._hold("forward", at, dots)
@@ -132,14 +139,14 @@ class Trial:
 
     def spread(self, mode: str, at: Point, vectors: Leaves, got: Any, want: Any) -> Leaves:
         """What rounding moves value and derivative by: in the subject and in the reference, added."""
-        bases = [[*got[0], *got[1]]]
-        programs = [self.subject.programs[mode]]
-        if (mode, at.dtype) not in self.reference.missing:
-            bases.append([*want[0], *want[1]])
-            programs.append(self.reference.programs[mode])
-        name = f"{mode}{len(programs)}"
-        moves = self.nudged(name, *programs).spread(at, PROBES, bases, self.subject.cast(mode, at, vectors))
+        both = (mode, at.dtype) not in self.reference.missing
+        bases = [[*a[0], *a[1]] for a in ((got, want) if both else (got,))]
+        moves = self._rounding(mode, both).spread(at, PROBES, bases, self.subject.cast(mode, at, vectors))
         return [np.add(m[0], m[-1]) for m in zip(*moves, strict=True)]
+
+    def _rounding(self, mode: str, both: bool) -> Nudged:
+        programs = [m.programs[mode] for m in ((self.subject, self.reference) if both else (self.subject,))]
+        return self.nudged(f"{mode}{len(programs)}", *programs)
 
     def nudged(self, name: str, *programs: Callable[..., Any]) -> Nudged:
         """Programs prepared for measuring their rounding, once."""

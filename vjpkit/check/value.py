@@ -21,6 +21,9 @@ Entries = Iterator[Result | Finding | Gap]
 def check_value(trial: Trial) -> Entries:
     """y as either mode returns it beside the primal's; the primal's beside an independent one; twice the same."""
     matters: list[list[Matter]] = [[] for _ in trial.output_names]
+    first = trial.points[0]
+    trial.ahead("forward", first, trial.tangents(first)[0])
+    trial.ahead("reverse", first, trial.cotangents(first)[0])
     for at in trial.points:
         for mode, vectors in (("forward", trial.tangents(at)), ("reverse", trial.cotangents(at))):
             try:
