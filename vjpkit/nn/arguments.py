@@ -12,15 +12,17 @@ from vjpkit.core.answers import has_tangent, show, spec
 from vjpkit.core.broadcasting import Shape
 
 
-def misfit(function: str, name: str, expected: str, a: jax.Array) -> str:
+def misfit(function: str, name: str, expected: str, a: jax.Array | None) -> str:
     """What a message says of an argument that does not fit."""
-    return f"{function}: argument {name} does not fit: expected {expected}, got {show(spec(a))}"
+    return f"{function}: argument {name} does not fit: expected {expected}, got {a if a is None else show(spec(a))}"
 
 
-def same_dtype(function: str, **arguments: jax.Array) -> None:
-    """DtypeError unless all arguments have one dtype, float or complex."""
+def same_dtype(function: str, **arguments: jax.Array | None) -> None:
+    """DtypeError unless all arguments that are there have one dtype, float or complex."""
     wanted, dtype = "a float or complex dtype", None
     for name, a in arguments.items():
+        if a is None:
+            continue
         if not has_tangent(spec(a)) or dtype not in (None, a.dtype):
             raise DtypeError(misfit(function, name, wanted, a))
         if dtype is None:
@@ -48,15 +50,16 @@ def integer(function: str, **arguments: jax.Array) -> None:
             raise DtypeError(misfit(function, name, "an integer dtype", a))
 
 
-def shaped(function: str, name: str, a: jax.Array, *axes: int | str | EllipsisType) -> Shape:
+def shaped(function: str, name: str, a: jax.Array | None, *axes: int | str | EllipsisType) -> Shape:
     """The shape of `a`, which must be `axes`: sizes, names of free axes, first perhaps `...`; else ShapeError."""
     fixed = [n for n in axes if n is not ...]
-    sizes = a.shape[max(a.ndim - len(fixed), 0) :]
-    right_rank = a.ndim >= len(fixed) if ... in axes else a.ndim == len(fixed)
+    shape = () if a is None else a.shape
+    sizes = shape[max(len(shape) - len(fixed), 0) :]
+    right_rank = a is not None and (len(shape) >= len(fixed) if ... in axes else len(shape) == len(fixed))
     if not right_rank or any(isinstance(n, int) and n != size for n, size in zip(fixed, sizes, strict=True)):
         expected = ", ".join("..." if n is ... else str(n) for n in axes)
         raise ShapeError(misfit(function, name, f"[{expected}]", a))
-    return a.shape
+    return shape
 
 
 def broadcast(function: str, **arguments: jax.Array | None) -> Shape:
@@ -89,3 +92,13 @@ def broadcasts_to(function: str, shape: Shape, **arguments: jax.Array | None) ->
             fits = False
         if not fits:
             raise ShapeError(misfit(function, name, f"what broadcasts to {list(shape)}", a))
+
+
+def random_key(function: str, key: jax.Array, name: str = "key") -> None:
+    """DtypeError unless `key` is a key, typed or raw, ShapeError unless it is one."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed and key.dtype != jnp.uint32:
+        raise DtypeError(misfit(function, name, "a key or its uint32 data", key))
+    shape = () if typed else jax.eval_shape(jax.random.PRNGKey, 0).shape
+    if key.shape != shape:
+        raise ShapeError(misfit(function, name, f"one key, {list(shape)}", key))

@@ -166,6 +166,7 @@ LAYERS = (
         Case(nn.dense, (normal(*rows, 3), normal(3, 5), normal(5)), reference=lambda x, w, b: x @ w + b)
         for rows in ((), (7,), (2, 7))
     ),
+    Case(nn.dense, (normal(2, 3), normal(3, 5)), reference=lambda x, w: x @ w),
     Case(nn.affine, (normal(3, 5), normal(5), normal(3)), reference=lambda w, x, b: w @ x + b),
     Case(nn.affine, (normal(3, 5), normal(5, 7), normal(3)), reference=lambda w, x, b: w @ x + b[:, None]),
     *(

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from vjpkit.core import DtypeError, ShapeError, rule
+from vjpkit.core import ShapeError, rule
 from vjpkit.core.broadcasting import Shape
-from vjpkit.nn.arguments import misfit, same_dtype
+from vjpkit.nn.arguments import misfit, random_key, same_dtype
 from vjpkit.nn.precision import narrow, wide
 from vjpkit.nn.rows import axes_of
 
@@ -54,12 +54,7 @@ def fit(
 def _fit_key(function: str, key: Array | None) -> None:
     if key is None:
         raise TypeError(f"{function}: argument key: expected a key unless deterministic, got None")
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed and key.dtype != jnp.uint32:
-        raise DtypeError(misfit(function, "key", "a key or its uint32 data", key))
-    shape = () if typed else jax.eval_shape(jax.random.PRNGKey, 0).shape
-    if key.shape != shape:
-        raise ShapeError(misfit(function, "key", f"one key, {list(shape)}", key))
+    random_key(function, key)
 
 
 # --------------------------------------------------------------------------------------------------- dropout

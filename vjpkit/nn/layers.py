@@ -13,12 +13,13 @@ from vjpkit.nn.subscripts import exchange, read
 
 
 @rule
-def dense(x: Array, w: Array, b: Array) -> Array:
+def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     """A linear layer on rows.
 
         y[..., o] = Σ_i x[..., i] w[i, o] + b[o]
 
-    Args:    x: [..., i], any float or complex dtype, any leading axes, also none.  w: [i, o] and b: [o], same dtype.
+    Args:    x: [..., i], any float or complex dtype, any leading axes, also none.  w: [i, o] and b: [o], same dtype;
+             b is 0 if None.
     Returns: [..., o], same dtype.
     Rule:    ẏ = ẋ W + x Ẇ + ḃ
              x̄ = g Wᵀ     W̄ = Σ xᵀ g     b̄ = Σ g            the sums over the leading axes
@@ -30,23 +31,28 @@ def dense(x: Array, w: Array, b: Array) -> Array:
     same_dtype("dense", x=x, w=w, b=b)
     *_, i = shaped("dense", "x", x, ..., "i")
     _, o = shaped("dense", "w", w, i, "o")
-    shaped("dense", "b", b, o)
-    return x @ w + b
+    if b is not None:
+        shaped("dense", "b", b, o)
+    return _plus(x @ w, b)
 
 
 def dense_fwd(x, w, b):
-    return x @ w + b, (x, w)
+    return _plus(x @ w, b), (x, w, None if b is None else ())  # of b only that it is there
 
 
 def dense_jvp(res, x_dot, w_dot, b_dot):  # ẏ = ẋ W + x Ẇ + ḃ
-    x, w = res
-    return x_dot @ w + x @ w_dot + b_dot
+    x, w, _ = res
+    return _plus(x_dot @ w + x @ w_dot, b_dot)
 
 
 def dense_vjp(res, g):  # x̄ = g Wᵀ    W̄ = Σ xᵀ g    b̄ = Σ g
-    x, w = res
+    x, w, b = res
     rows = tuple(range(x.ndim - 1))
-    return g @ w.T, jnp.tensordot(x, g, (rows, rows)), g.sum(rows)
+    return g @ w.T, jnp.tensordot(x, g, (rows, rows)), None if b is None else g.sum(rows)
+
+
+def _plus(y, b):
+    return y if b is None else y + b
 
 
 dense.defrule(fwd=dense_fwd, jvp=dense_jvp, vjp=dense_vjp)
