@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from tests.check.custom import Fn, with_jvp, with_vjp
+from vjpkit import nn
 from vjpkit.check import check
 from vjpkit.core.draw import normal
 
@@ -119,6 +120,7 @@ RIGHT: dict[str, tuple[Fn, tuple[Any, ...]]] = {
         ),
         (normal(2),),
     ),
+    "values that stand still": (lambda x: nn.top_k_mask(x, 3), ("b i",)),
     "a constant": (with_vjp(lambda x: jnp.sum(0 * x), lambda r, g: (jnp.zeros_like(r[0]),)), ("i",)),
 }  # fmt: skip
 

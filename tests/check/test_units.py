@@ -209,3 +209,12 @@ def test_a_program_is_compiled_once_for_each_signature_and_may_be_begun() -> Non
     assert traced == [(3,), (2,)]
     with pytest.raises(TypeError):
         Program(lambda x: x + "").ahead(np.ones(3, np.float32))
+
+
+def test_rounding_is_followed_through_a_scan() -> None:
+    def summed(x: Any, fixed: Any) -> Any:
+        return (jax.lax.scan(lambda total, a: (total + a, None), jnp.zeros(()), x[0])[0],)
+
+    x = np.linspace(0.1, 1.0, 7)
+    (moves,) = Nudged(summed).spread(Point((x,), ()), (1, 2), [[np.asarray(x.sum())]])
+    assert 0 < moves[0] < 1e-14

@@ -48,3 +48,11 @@ def equations(jaxpr: Any) -> Iterator[Any]:
                     yield from equations(inner.jaxpr)
                 elif isinstance(inner, Jaxpr):
                     yield from equations(inner)
+
+
+def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
+    """How many constants and carries a scan has, first among its operands."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    consts, carry, _ = params["ft_in"].unpack()  # from jax 0.11 on
+    return len(consts), len(carry)

@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 
 from vjpkit.check.compiling import Program
+from vjpkit.check.jaxprs import scan_sizes
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import scope
 from vjpkit.core.primitives import ClosedJaxpr, equation_jaxpr
@@ -128,7 +129,7 @@ class _Run:
         return self._operation(eqn, ins)
 
     def _scan(self, params: Any, ins: list[Any]) -> list[Any]:
-        n, m = params["num_consts"], params["num_carry"]
+        n, m = scan_sizes(params)
         consts, carry, xs = ins[:n], ins[n : n + m], ins[n + m :]
 
         def body(carry: Any, x: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from vjpkit.check.judgement import unavailable
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import Leaves, Modes, Unavailable
 from vjpkit.check.report import FAIL, NOTE, PASS, SKIP, Finding, Gap, Result
-from vjpkit.check.tolerance import Comparison, Tally
+from vjpkit.check.tolerance import Comparison, Tally, bound
 from vjpkit.check.trial import Trial, dot
 
 RELIABLE = 1e-4  # the relative error of a slope up to which it has a vote
@@ -68,6 +68,9 @@ class _Seen:
             peak = float(np.max(size[np.isfinite(size)], initial=0.0))
             votes = np.isfinite(error) & np.isfinite(size) & (error <= RELIABLE * peak)
             c = Comparison(rule[votes], np.clip(rule, low, high)[votes], (10 * error + AGREES * size)[votes])
+            if c.wrong.any():
+                rounding = bound(c.got, c.want, _rounding(trial, at, direction, g)[votes], np.float64, trial.tol)
+                c = Comparison(c.got, c.want, c.bound + rounding)
         self.tally.add(c)
         self.one_sided += int(bent.sum())
         self.lost += int((~votes).sum())
@@ -113,6 +116,13 @@ def _slope(modes: Modes, at: Point, direction: Leaves, g: Leaves | None) -> np.n
     if g is None:
         return np.concatenate([y.ravel() for y in modes.forward(at, direction)[1]])
     return np.asarray([dot(modes.reverse(at, g)[1], direction)])
+
+
+def _rounding(trial: Trial, at: Point, direction: Leaves, g: Leaves | None) -> np.ndarray:
+    """What rounding moves the slope by: where values stand still, their differences know no error at all."""
+    if g is None:
+        return np.concatenate([s.ravel() for s in trial.forward(at, direction).spread])
+    return np.asarray([dot(trial.reverse(at, g).spread, [np.abs(d) for d in direction])])
 
 
 def _autodiff(trial: Trial, at: Point, direction: Leaves, g: Leaves | None) -> np.ndarray:
