@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from vjpkit.core.answers import show, spec
+from vjpkit.core.answers import has_tangent, show, spec
+from vjpkit.core.broadcasting import unbroadcast
 from vjpkit.core.errors import DtypeError, ShapeError
 
 Shape = tuple[int, ...]
@@ -23,6 +26,25 @@ def wide(x: Array) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def bounded(slope: Array, dtype: Any) -> Array:
+    """A slope with the largest number of `dtype` for ∞, so that what is multiplied by it and is 0 stays 0."""
+    largest = jnp.finfo(dtype).max
+    return jnp.clip(slope, -largest, largest)
+
+
+def along(*terms: tuple[Any, Array | None]) -> Array:
+    """Σ slope · tangent, over the arguments that have a tangent."""
+    products = [slope * x_dot for slope, x_dot in terms if x_dot is not None]
+    return functools.reduce(operator.add, products)
+
+
+def back_to(x_bar: Array, x: Array | None) -> Array | None:
+    """`x_bar` summed over what broadcasting `x` repeated, in its dtype; None where `x` has no tangent."""
+    if x is None or not has_tangent(spec(x)):
+        return None
+    return unbroadcast(x_bar, jnp.shape(x)).astype(x.dtype)
+
+
 def check_dtype(function: str, argument: str, x: Any, kinds: Sequence[Any]) -> None:
     """DtypeError unless the dtype of `x` is of one of the kinds; None, an argument left out, is of any."""
     if x is not None and not any(jnp.issubdtype(jnp.result_type(x), kind) for kind in kinds):
@@ -30,13 +52,15 @@ def check_dtype(function: str, argument: str, x: Any, kinds: Sequence[Any]) -> N
         raise DtypeError(f"{function}: argument {argument}: expected a dtype that is {names}, got {show(spec(x))}")
 
 
-def check_same_shape(function: str, predictions: Array, targets: Array | None) -> None:
-    """ShapeError unless the shapes are equal: [n, 1] against [n] would broadcast to [n, n] unseen."""
-    if targets is not None and jnp.shape(targets) != jnp.shape(predictions):
-        raise ShapeError(
-            f"{function}: argument targets: expected the shape of predictions, {list(jnp.shape(predictions))}, "
-            f"got {show(spec(targets))}"
-        )
+def check_alike(function: str, arguments: dict[str, Any], *, or_number: bool = False) -> None:
+    """ShapeError unless all have the shape of the first, or, if they may, are numbers."""
+    (first, x), *others = arguments.items()
+    for name, other in others:
+        if other is not None and jnp.shape(other) not in (jnp.shape(x), *([()] if or_number else [])):
+            raise ShapeError(
+                f"{function}: argument {name}: expected the shape of {first}, {list(jnp.shape(x))}"
+                f"{', or a number' if or_number else ''}, got {show(spec(other))}"
+            )
 
 
 def check_broadcast(

@@ -4,41 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from vjpkit.core import rule
-from vjpkit.losses.arguments import FLOAT, REAL, check_dtype, check_same_shape, wide
-
-
-@jax.tree_util.register_static
-class _Dtypes(tuple):
-    """The dtypes of predictions and targets, which their cotangents take; None for targets without one."""
-
-
-def _check(function: str, predictions: Array, targets: Array | None) -> None:
-    check_dtype(function, "predictions", predictions, FLOAT)
-    check_dtype(function, "targets", targets, REAL)
-    check_same_shape(function, predictions, targets)
-
-
-def _error(predictions: Array, targets: Array | None) -> Array:
-    """e = a − y, or a without targets. Linear, so it gives ė = ȧ − ẏ from tangents too."""
-    return predictions if targets is None else predictions - targets
-
-
-def _dtypes(predictions: Array, targets: Array | None) -> _Dtypes:
-    if targets is None or not jnp.issubdtype(targets.dtype, jnp.floating):
-        return _Dtypes((predictions.dtype, None))
-    return _Dtypes((predictions.dtype, targets.dtype))
-
-
-def _error_transposed(e_bar: Array, dtypes: _Dtypes) -> tuple[Array, Array | None]:
-    """ē ↦ (ē, −ē), each in its argument's dtype."""
-    predictions, targets = dtypes
-    return e_bar.astype(predictions), None if targets is None else -e_bar.astype(targets)
-
+from vjpkit.losses.arguments import wide
+from vjpkit.losses.differences import check_pair, difference, difference_transposed, dtypes
 
 # ------------------------------------------------------------------------------------------ squared error
 
@@ -60,23 +31,23 @@ def squared_error(predictions: Array, targets: Array | None = None) -> Array:
              square of [n, 1] against [n] is [n, n].
     Source:  optax.losses.squared_error.
     """
-    _check("squared_error", predictions, targets)
-    return jnp.square(_error(predictions, targets))
+    check_pair("squared_error", predictions, targets)
+    return jnp.square(difference(predictions, targets))
 
 
 def squared_error_fwd(predictions: Array, targets: Array | None) -> tuple[Array, Any]:
-    e = _error(predictions, targets)
-    return jnp.square(e), (e, _dtypes(predictions, targets))
+    e = difference(predictions, targets)
+    return jnp.square(e), (e, dtypes(predictions, targets))
 
 
 def squared_error_jvp(res: Any, predictions_dot: Array, targets_dot: Array | None) -> Array:  # 2 e ė
     e, _ = res
-    return 2 * e * _error(predictions_dot, targets_dot)
+    return 2 * e * difference(predictions_dot, targets_dot)
 
 
 def squared_error_vjp(res: Any, g: Array) -> tuple[Array, Array | None]:  # p̄ = 2 e g    t̄ = −2 e g
-    e, dtypes = res
-    return _error_transposed(2 * e * g, dtypes)
+    e, kinds = res
+    return difference_transposed(2 * e * g, kinds)
 
 
 squared_error.defrule(fwd=squared_error_fwd, jvp=squared_error_jvp, vjp=squared_error_vjp)
@@ -101,23 +72,23 @@ def l2_loss(predictions: Array, targets: Array | None = None) -> Array:
     Raises:  DtypeError if predictions are not float or targets not real; ShapeError if the shapes differ.
     Source:  optax.losses.l2_loss; the ½ as in Bishop, Pattern Recognition and Machine Learning.
     """
-    _check("l2_loss", predictions, targets)
-    return 0.5 * jnp.square(_error(predictions, targets))
+    check_pair("l2_loss", predictions, targets)
+    return 0.5 * jnp.square(difference(predictions, targets))
 
 
 def l2_loss_fwd(predictions: Array, targets: Array | None) -> tuple[Array, Any]:
-    e = _error(predictions, targets)
-    return 0.5 * jnp.square(e), (e, _dtypes(predictions, targets))
+    e = difference(predictions, targets)
+    return 0.5 * jnp.square(e), (e, dtypes(predictions, targets))
 
 
 def l2_loss_jvp(res: Any, predictions_dot: Array, targets_dot: Array | None) -> Array:  # e ė
     e, _ = res
-    return e * _error(predictions_dot, targets_dot)
+    return e * difference(predictions_dot, targets_dot)
 
 
 def l2_loss_vjp(res: Any, g: Array) -> tuple[Array, Array | None]:  # p̄ = e g    t̄ = −e g
-    e, dtypes = res
-    return _error_transposed(e * g, dtypes)
+    e, kinds = res
+    return difference_transposed(e * g, kinds)
 
 
 l2_loss.defrule(fwd=l2_loss_fwd, jvp=l2_loss_jvp, vjp=l2_loss_vjp)
@@ -146,24 +117,24 @@ def half_mean_squared_error(predictions: Array, targets: Array) -> Array:
     Raises:  DtypeError if predictions are not float or targets not real; ShapeError if the shapes differ.
     Source:  the half mean square error of a network's output layer; ½ jnp.mean((p − t)²).
     """
-    _check("half_mean_squared_error", predictions, targets)
-    e = _error(predictions, targets)
+    check_pair("half_mean_squared_error", predictions, targets)
+    e = difference(predictions, targets)
     return (0.5 * jnp.mean(jnp.square(wide(e)))).astype(e.dtype)
 
 
 def half_mean_squared_error_fwd(predictions: Array, targets: Array) -> tuple[Array, Any]:
-    e = _error(predictions, targets)
-    return (0.5 * jnp.mean(jnp.square(wide(e)))).astype(e.dtype), (e, _dtypes(predictions, targets))
+    e = difference(predictions, targets)
+    return (0.5 * jnp.mean(jnp.square(wide(e)))).astype(e.dtype), (e, dtypes(predictions, targets))
 
 
 def half_mean_squared_error_jvp(res: Any, predictions_dot: Array, targets_dot: Array | None) -> Array:  # (1/N) Σ e ė
     e, _ = res
-    return jnp.mean(wide(e) * _error(predictions_dot, targets_dot)).astype(e.dtype)
+    return jnp.mean(wide(e) * difference(predictions_dot, targets_dot)).astype(e.dtype)
 
 
 def half_mean_squared_error_vjp(res: Any, g: Array) -> tuple[Array, Array | None]:  # p̄ = g e / N    t̄ = −p̄
-    e, dtypes = res
-    return _error_transposed(wide(e) * g / e.size, dtypes)
+    e, kinds = res
+    return difference_transposed(wide(e) * g / e.size, kinds)
 
 
 half_mean_squared_error.defrule(
