@@ -1,0 +1,37 @@
+"""Columns that share no row are found together: one product with their sum gives the entries of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def entries(masks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The places of a pattern's entries, by rows: their rows and their columns."""
+    rows: list[int] = []
+    columns: list[int] = []
+    for i, mask in enumerate(masks):
+        mask = int(mask)
+        while mask:
+            bit = mask & -mask
+            rows.append(i)
+            columns.append(bit.bit_length() - 1)
+            mask ^= bit
+    return np.array(rows, int), np.array(columns, int)
+
+
+def colour(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
+    """A colour for each of n columns, such that two of one colour share no row: greedily, the fullest first."""
+    touched = [0] * n
+    for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+        touched[j] |= 1 << i
+    colours = np.zeros(n, int)
+    taken: list[int] = []
+    for j in sorted(range(n), key=lambda j: -touched[j].bit_count()):
+        free = next((c for c, used in enumerate(taken) if not used & touched[j]), len(taken))
+        if free == len(taken):
+            taken.append(0)
+        taken[free] |= touched[j]
+        colours[j] = free
+    return colours
