@@ -1,0 +1,257 @@
+"""A function explained: its stages, what each keeps and costs, and in which order its derivative is cheapest."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vjpkit.check.arguments import drawn, specified
+from vjpkit.core.inline import inline
+from vjpkit.derive.brackets import Factor, left_to_right, optimum, right_to_left
+from vjpkit.derive.errors import DeriveError
+from vjpkit.derive.program import Value, dependent
+from vjpkit.derive.source import source_names
+from vjpkit.derive.stages import Stage, stages
+
+
+@dataclass(frozen=True)
+class Order:
+    """One way to the whole derivative: its name, its FLOPs, the most numbers that one matrix has on the way."""
+
+    name: str
+    flops: int
+    largest: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What `explain` found; printed as text, and as Markdown, LaTeX or HTML by the methods of these names.
+
+    Attributes: stages, one `Stage` each; orders, one `Order` each, the cheapest first; recommended, the first of them;
+    xla, XLA's own FLOPs of value, JVP and VJP beside `counted`, this library's.
+    """
+
+    name: str
+    wrt: str
+    of: tuple[int, ...]
+    out: tuple[int, ...]
+    stages: list[Stage]
+    orders: list[Order]
+    counted: dict[str, int]
+    xla: dict[str, int]
+
+    @property
+    def recommended(self) -> Order:
+        return self.orders[0]
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of all residuals, each once where stages share it by name."""
+        return sum(s.kept_bytes for s in self.stages)
+
+    def __str__(self) -> str:
+        from vjpkit.derive.rendering import text
+
+        return text(self)
+
+    def markdown(self) -> str:
+        from vjpkit.derive.rendering import markdown
+
+        return markdown(self)
+
+    def latex(self) -> str:
+        from vjpkit.derive.rendering import latex
+
+        return latex(self)
+
+    def html(self) -> str:
+        from vjpkit.derive.rendering import html
+
+        return html(self)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def explain(f: Callable[..., Any], *args: Any, wrt: int | str | None = None, xla: bool = True) -> Explanation:
+    """Explain a function's derivative: stages, structure, residuals, costs, and the order that is cheapest.
+
+    Args:    f: any JAX function, or a rule.  args: arrays, trees of them, draws, or shapes in words ("b i").
+             wrt: the argument in which the whole derivative is counted, by place or name; the first that has a
+             float if left out.  Of several outputs the first that is a float is explained.
+             xla: compile value, JVP and VJP for XLA's own count.
+    Returns: an `Explanation`; print it.
+    Raises:  DeriveError where f is no function, fails at args, or has no float to differentiate.
+    """
+    name = str(getattr(f, "name", None) or getattr(f, "__name__", type(f).__name__))
+    if not callable(f):
+        raise DeriveError(f"explain: expected a function, got {type(f).__name__} {f!r}")
+    if not args:
+        raise DeriveError(f'explain: {name} needs arguments to be traced at: arrays, or shapes such as "b i"')
+    values = jax.tree.map(jnp.asarray, drawn(specified(args), 0, jnp.float32))
+    params = _parameters(f, len(args))
+    if wrt is None:
+        wrt = next((k for k, v in enumerate(values) if any(map(_float, jax.tree.leaves(v)))), 0)
+    place = _place(name, params, wrt)
+    leaves, tree = jax.tree.flatten(values)
+    names = _leaf_names(params, values)
+    flat = _flat(f, tree, name, leaves)
+    program, found = stages(flat, leaves, names, source_names(f))
+    start = sum(len(jax.tree.leaves(v)) for v in values[:place])
+    inner = [k for k in range(start, start + len(jax.tree.leaves(values[place]))) if _float(leaves[k])]
+    if not inner:
+        raise DeriveError(f"explain: argument {params[place]} of {name} has no float; wrt names another")
+    x, y = [program.inputs[k] for k in inner], program.outputs[0]
+    counted = {
+        "value": sum(s.value_flops for s in found),
+        "jvp": sum(s.jvp_flops for s in found),
+        "vjp": sum(s.vjp_flops for s in found),
+    }
+    orders = sorted(_orders(found, x, y), key=lambda o: o.flops)
+    measured = _xla(flat, leaves) if xla else {}
+    of = x[0].shape if len(x) == 1 else (sum(v.size for v in x),)
+    return Explanation(name, params[place], of, y.shape, found, orders, counted, measured)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def _flat(f: Callable[..., Any], tree: Any, name: str, leaves: Sequence[Any]) -> Callable[..., list[Any]]:
+    def every(*values: Any) -> list[Any]:
+        return jax.tree.leaves(f(*jax.tree.unflatten(tree, values)))
+
+    try:
+        out = jax.eval_shape(every, *leaves)
+    except Exception as error:
+        told = next((s for s in str(error).splitlines() if s.strip()), "")
+        raise DeriveError(f"explain: {name} itself fails at its arguments: {type(error).__name__}: {told}") from error
+    first = next((k for k, y in enumerate(out) if _float(y)), None)
+    if first is None:
+        raise DeriveError(f"explain: {name} returns {out[0].dtype if out else 'nothing'}, which has no derivative")
+    return lambda *values: [every(*values)[first]]
+
+
+def _float(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.floating))
+
+
+def _parameters(f: Any, count: int) -> list[str]:
+    try:
+        names = [p.name for p in inspect.signature(f).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    except (TypeError, ValueError):
+        names = []
+    return (names + [f"x{k}" for k in range(len(names), count)])[:count]
+
+
+def _place(name: str, params: Sequence[str], wrt: int | str) -> int:
+    if isinstance(wrt, str) and wrt in params:
+        return list(params).index(wrt)
+    if isinstance(wrt, int) and -len(params) <= wrt < len(params):
+        return wrt % len(params)
+    raise DeriveError(f"explain: {name} has no argument {wrt!r} among {', '.join(params)}")
+
+
+def _leaf_names(params: Sequence[str], values: Sequence[Any]) -> list[str]:
+    return [
+        param + jax.tree_util.keystr(path).replace("'", "")
+        for param, value in zip(params, values, strict=True)
+        for path, _ in jax.tree_util.tree_leaves_with_path(value)
+    ]
+
+
+def _xla(flat: Callable[..., Any], leaves: Sequence[Any]) -> dict[str, int]:
+    """XLA's FLOPs of the value, and of what a JVP and a VJP take beside it."""
+    moving = [k for k, x in enumerate(leaves) if _float(x)]
+    plain = inline(flat)
+
+    def value(*moved: Any) -> Any:
+        return plain(*(dict(enumerate(leaves)) | dict(zip(moving, moved, strict=True))).values())[0]
+
+    def with_vjp(*moved: Any) -> Any:
+        y, back = jax.vjp(value, *moved)
+        return y, back(y)
+
+    given = [leaves[k] for k in moving]
+    programs: dict[str, Callable[..., Any]] = {
+        "value": value,
+        "value + jvp": lambda *a: jax.jvp(value, a[: len(given)], a[len(given) :]),
+        "value + vjp": with_vjp,
+    }
+    found = {}
+    for name, program in programs.items():
+        cost = jax.jit(program).lower(*given, *(given if name == "value + jvp" else ())).compile().cost_analysis()
+        found[name] = int((cost or {}).get("flops", 0))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- ordering
+
+
+def _orders(found: Sequence[Stage], x: Sequence[Value], y: Value) -> list[Order]:
+    """What the whole Jacobian costs, by each way to it."""
+    n, m = sum(v.size for v in x), y.size
+    on_path = _between(found, x, y)
+    through = {s.output for s in on_path} | set(x)
+    jvp = sum(c for s in on_path for v, c in zip(s.inputs, s.jvps, strict=True) if v in through)
+    vjp = sum(c for s in on_path for v, c in zip(s.inputs, s.vjps, strict=True) if v in through)
+    orders = [
+        Order("JVPs, one input at a time", n * jvp, n, f"{n} of them"),
+        Order("VJPs, one output at a time", m * vjp, n if m == 1 else m * n, f"{m} of them"),
+    ]
+    chain, names = _chain(on_path, x, y)
+    if len(chain) > 1:
+        whole = optimum(chain, names)
+        orders += [
+            _order("dense Jacobians, forward", right_to_left(chain, structured=False)),
+            _order("dense Jacobians, reverse", left_to_right(chain, structured=False)),
+            _order("structured Jacobians, forward", right_to_left(chain)),
+            _order("structured Jacobians, reverse", left_to_right(chain)),
+            Order("optimal brackets", whole.flops, whole.largest, whole.text),
+        ]
+    return orders
+
+
+def _order(name: str, b: Any) -> Order:
+    return Order(name, b.flops, b.largest)
+
+
+def _between(found: Sequence[Stage], x: Sequence[Value], y: Value) -> list[Stage]:
+    """The stages through which y depends on x."""
+    equations = [e for s in found for e in s.equations]
+    reached = dependent(equations, x)
+    needed, out = {y}, []
+    for s in reversed(found):
+        if s.output in needed and any(v in reached for v in s.inputs):
+            out.append(s)
+            needed |= set(s.inputs)
+    return out[::-1]
+
+
+def _chain(on_path: Sequence[Stage], x: Sequence[Value], y: Value) -> tuple[list[Factor], list[str]]:
+    """The factors J_K … J_1, where each stage reads one value of the path; else none, for the graph branches."""
+    factors: list[Factor] = []
+    names: list[str] = []
+    current = x[0]
+    if len(x) != 1:
+        return [], []
+    for s in on_path:
+        if s.inputs.count(current) != 1 or sum(v in {t.output for t in on_path} | set(x) for v in s.inputs) != 1:
+            return [], []
+        factors.append(s.kinds[s.inputs.index(current)].factor)
+        names.append(s.output.name or f"J{len(names) + 1}")
+        current = s.output
+    fits = all(b.n == a.m for a, b in itertools.pairwise(factors))
+    return (factors[::-1], names[::-1]) if current is y and fits else ([], [])

@@ -1,0 +1,66 @@
+"""What the source calls things: names that a function's own code gives to its results, and the lines they stand on."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import vjpkit.core
+
+
+def frames(traceback: Any) -> list[tuple[str, int]]:
+    """Files and lines, innermost first; none where there is no traceback."""
+    return [(f.file_name, f.line_num) for f in traceback.frames] if traceback is not None else []
+
+
+OWN = (str(Path(jax.__path__[0])), str(Path(vjpkit.core.__path__[0]).parent))
+
+
+def place(tracebacks: Iterable[Any]) -> str:
+    """ " (at file:line)" for the innermost line outside JAX and this library, or nothing."""
+    for traceback in tracebacks:
+        for file, line in frames(traceback):
+            if not file.startswith(OWN) and "importlib" not in file:
+                return f" (at {Path(file).name}:{line})"
+    return ""
+
+
+def library_function(tracebacks: Iterable[Any]) -> str:
+    """The function of a library, of jax.nn or optax say, that the source calls where this came from; or nothing."""
+    for traceback in tracebacks:
+        named = [(f.file_name, f.function_name) for f in traceback.frames] if traceback is not None else []
+        inside = [n for file, n in named if any(f"{os.sep}{part}{os.sep}" in file for part in ("nn", "optax", "scipy"))]
+        if inside:
+            return inside[-1].rpartition(".")[2]
+    return ""
+
+
+def source_names(f: Callable[..., Any]) -> Callable[[Any], str]:
+    """For an equation of f's jaxpr, the variable that f's own code assigns on that line; empty where none is."""
+    f = inspect.unwrap(getattr(f, "primal", f))
+    try:
+        lines, start = inspect.getsourcelines(f)
+        file = inspect.getsourcefile(f)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        return lambda eqn: ""
+    targets: dict[int, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                targets[start + line - 1] = node.targets[0].id
+
+    def name(eqn: Any) -> str:
+        for where, line in frames(eqn.source_info.traceback):
+            if where == file and start <= line < start + len(lines):
+                return targets.get(line, "")
+        return ""
+
+    return name
