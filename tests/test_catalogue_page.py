@@ -1,16 +1,20 @@
-"""docs/catalogue.md is what the docstrings say now; `vjpkit list --page docs/catalogue.md` writes it."""
+"""docs/catalogue.md and docs/losses.md are what the docstrings say now; `vjpkit list --page`, `--losses` write them."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+
+import optax
 
 import vjpkit
 from vjpkit.cli import main
 from vjpkit.core.docstring import sections
-from vjpkit.pages import page
+from vjpkit.pages import losses_page, page
 
-PAGE = Path(__file__).parents[1] / "docs" / "catalogue.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, LOSSES = DOCS / "catalogue.md", DOCS / "losses.md"
 OURS = {path: rule for path, rule in vjpkit.registry.items() if path.startswith("vjpkit.")}
 
 
@@ -22,6 +26,17 @@ def test_every_rule_is_on_it() -> None:
     text = PAGE.read_text(encoding="utf8")
     assert set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) == {rule.name for rule in OURS.values()}
     assert text.count("```text") == len(OURS)
+
+
+def test_the_page_of_losses_is_up_to_date() -> None:
+    assert LOSSES.read_text(encoding="utf8") == losses_page(), "run: vjpkit list --losses docs/losses.md"
+
+
+def test_every_loss_of_optax_is_on_it() -> None:
+    rows = dict(re.findall(r"^\| (\w+) \| (\S*) ?\|", LOSSES.read_text(encoding="utf8"), re.MULTILINE))
+    theirs = {name for name, f in vars(optax.losses).items() if inspect.isfunction(f)}
+    assert theirs <= set(rows)
+    assert {name for name in theirs if not rows[name]} == {name for name in theirs if not hasattr(vjpkit.losses, name)}
 
 
 def test_a_docstring_is_taken_apart() -> None:
@@ -41,5 +56,6 @@ def test_a_rule_without_a_docstring_has_an_entry() -> None:
 
 
 def test_the_command_writes_it(tmp_path: Path) -> None:
-    assert main(["list", "--page", str(tmp_path / "page.md")]) == 0
+    assert main(["list", "--page", str(tmp_path / "page.md"), "--losses", str(tmp_path / "losses.md")]) == 0
     assert "### layer_norm" in (tmp_path / "page.md").read_text(encoding="utf8")
+    assert "| huber_loss |" in (tmp_path / "losses.md").read_text(encoding="utf8")

@@ -19,8 +19,21 @@ from vjpkit.core import Case, Rule, elementwise, registry
 from vjpkit.core.docstring import sections
 from vjpkit.core.draw import normal
 
-ALIASES = {"vjpkit.nn": {"swish": "silu"}}
-NO_RULES = {"vjpkit.nn": {"clip_gradient": "clipping is not linear in g: it is the vjp of no function"}}
+ALIASES = {
+    "vjpkit.nn": {"swish": "silu"},
+    "vjpkit.losses": {
+        "convex_kl_divergence": "generalized_kl_divergence",
+        "safe_softmax_cross_entropy": "softmax_cross_entropy",
+    },
+}
+NO_RULES = {
+    "vjpkit.nn": {"clip_gradient": "clipping is not linear in g: it is the vjp of no function"},
+    "vjpkit.losses": {
+        "binary_dice_loss": "a call of dice_loss",
+        "multiclass_generalized_dice_loss": "a call of dice_loss",
+        "ranking_softmax_loss": "a call of softmax_cross_entropy",
+    },
+}
 HEADINGS = ("Args", "Returns", "Rule", "Edges", "Source")
 
 

@@ -6,6 +6,8 @@ from vjpkit.bench import bench as bench
 from vjpkit.check import check as check
 from vjpkit.check import check_jvp as check_jvp
 from vjpkit.check import check_vjp as check_vjp
+from vjpkit.check.diagnosis import Diagnosis as Diagnosis
+from vjpkit.check.diagnosis import diagnose as diagnose
 from vjpkit.core import DtypeError as DtypeError
 from vjpkit.core import RegistrationError as RegistrationError
 from vjpkit.core import Rule as Rule
@@ -17,5 +19,10 @@ from vjpkit.core import linear as linear
 from vjpkit.core import mount as mount
 from vjpkit.core import registry as registry
 from vjpkit.core import rule as rule
+from vjpkit.derive import best_order as best_order
+from vjpkit.derive import explain as explain
+from vjpkit.derive import grad_auto as grad_auto
+from vjpkit.derive import write_rule as write_rule
+from vjpkit.jacobian import jacobian as jacobian
 
 __version__ = "0.1.0"

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="every rule, by family")
     listing.add_argument("--page", type=Path, metavar="FILE", help="write the catalogue to this file, as Markdown")
+    listing.add_argument("--losses", type=Path, metavar="FILE", help="write the losses beside optax's to this file")
     listing.set_defaults(run=_list)
 
     check = commands.add_parser("check", help="hold rules against the truth")
@@ -67,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--plot", type=Path, metavar="FILE", help="write the ratios as bars to this file")
     bench.add_argument("--check-claims", action="store_true", help="compile what docstrings claim, and time nothing")
     bench.set_defaults(run=_bench)
+    for name, told in (("explain", "a function's stages and costs"), ("write-rule", "an explicit rule, as Python")):
+        deriving = commands.add_parser(name, help=told)
+        deriving.add_argument("function", help="module:function")
+        deriving.add_argument("--args", nargs="+", required=True, metavar="ARG", help="shapes ('b i'), or expressions")
+        deriving.add_argument("--format", default="text", choices=("text", "markdown", "latex", "html"))
+        deriving.set_defaults(run=_derive)
     return parser
 
 
@@ -75,10 +82,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(arguments: argparse.Namespace) -> int:
     from vjpkit import registry
-    from vjpkit.pages import page
+    from vjpkit.pages import losses_page, page
 
     if arguments.page:
         arguments.page.write_text(page(registry), encoding="utf8")
+    if arguments.losses:
+        arguments.losses.write_text(losses_page(), encoding="utf8")
+    if arguments.page or arguments.losses:
         return 0
     width = max(map(len, registry))
     for path, rule in registry.items():
@@ -231,6 +241,24 @@ def _progress(items: Iterable[Any], total: int) -> Iterator[Any]:
             disable=not console.is_terminal,
             transient=True,
         )
+
+
+# ------------------------------------------------------------------------------------------------ derive
+
+
+def _derive(arguments: argparse.Namespace) -> int:
+    from vjpkit.derive import DeriveError, explain, write_rule
+
+    function, args = _function(arguments.function), [_argument(a) for a in arguments.args]
+    try:
+        if arguments.command == "write-rule":
+            print(write_rule(function, *args), end="")
+        else:
+            found = explain(function, *args)
+            print(found if arguments.format == "text" else getattr(found, arguments.format)())
+    except DeriveError as error:
+        raise UsageError(str(error)) from error
+    return 0
 
 
 # ------------------------------------------------------------------------------------------------- bench

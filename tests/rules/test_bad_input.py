@@ -4,60 +4,19 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from vjpkit import losses, nn
-from vjpkit.core import DtypeError, Rule, ShapeError, registry
+from vjpkit.core import Rule, registry
 from vjpkit.core.docstring import sections
 
-
-def _array(dtype: Any) -> Any:
-    return lambda *shape: jax.ShapeDtypeStruct(shape, dtype)
-
-
-F, H, I, U, B, C = map(_array, (jnp.float32, jnp.bfloat16, jnp.int32, jnp.uint32, jnp.bool_, jnp.complex64))
-
-
-class Bad(NamedTuple):
-    """A call that is refused, and what of its arguments the message must name, expect and show."""
-
-    rule: Rule
-    args: tuple[Any, ...]
-    named: dict[str, Any]
-    error: type[Exception]
-    argument: str
-    expected: str
-    got: str
-
-    def __str__(self) -> str:
-        return f"{self.rule.name}-{self.error.__name__}-{self.argument}-{self.got}"
-
-
-def bad(rule: Rule, *args: Any, error: type[Exception], says: tuple[str, str, str], **named: Any) -> Bad:
-    return Bad(rule, args, named, error, *says)
-
-
-def shape(rule: Rule, *args: Any, says: tuple[str, str, str], **named: Any) -> Bad:
-    return bad(rule, *args, error=ShapeError, says=says, **named)
-
-
-def dtype(rule: Rule, *args: Any, says: tuple[str, str, str], **named: Any) -> Bad:
-    return bad(rule, *args, error=DtypeError, says=says, **named)
-
-
-def value(rule: Rule, *args: Any, says: tuple[str, str, str], **named: Any) -> Bad:
-    return bad(rule, *args, error=ValueError, says=says, **named)
-
-
-def kind(rule: Rule, *args: Any, says: tuple[str, str, str], **named: Any) -> Bad:
-    return bad(rule, *args, error=TypeError, says=says, **named)
-
-
-FIELDS, REAL, FLOAT = "a float or complex dtype", "a real dtype", "a real float dtype"
+from .refusals import FIELDS, FLOAT, REAL, B, Bad, C, F, H, I, U, dtype, kind, shape, value
+from .refused_losses import CHOICES as REFUSED_CHOICES
+from .refused_losses import MORE_LOSSES as REFUSED_LOSSES
 
 # ------------------------------------------------------------------------------------------------- layers
 
@@ -65,6 +24,7 @@ LINEAR = (
     shape(nn.dense, F(2, 3), F(5, 7), F(7), says=("w", "[3, o]", "float32[5,7]")),
     shape(nn.dense, F(2, 3), F(3, 7), F(5), says=("b", "[7]", "float32[5]")),
     shape(nn.dense, F(), F(3, 7), F(7), says=("x", "[..., i]", "float32[]")),
+    shape(nn.dense, F(2, 3), None, F(7), says=("w", "[3, o]", "None")),
     dtype(nn.dense, I(2, 3), F(3, 7), F(7), says=("x", FIELDS, "int32[2,3]")),
     dtype(nn.dense, F(2, 3), H(3, 7), F(7), says=("w", "float32, the dtype of x", "bfloat16[3,7]")),
     shape(nn.affine, F(7, 3), F(5, 2), F(7), says=("x", "[3, n]", "float32[5,2]")),
@@ -352,7 +312,85 @@ REGULARIZATION = (
     dtype(nn.stop_gradient_where, F(3), F(3), says=("where", "bool", "float32[3]")),
 )
 
-BAD = (*LINEAR, *UNITS, *BLOCKS, *POSITIONS, *SOFTMAXES, *NORMS, *WINDOWS, *CONVOLUTIONS, *REGULARIZATION, *LOSSES)
+# ----------------------------------------------------------------------------- losses with an output layer
+
+TOKENS, TEACHER = (F(2, 3), F(3, 11), I(2)), (F(2, 3), F(3, 11), F(2, 5), F(5, 11))
+CE, LOG_P, DIVERGENCE, CLIP = (
+    losses.linear_cross_entropy,
+    losses.linear_log_probs,
+    losses.linear_divergence,
+    losses.clip_loss,
+)
+
+LINEAR_LOSSES = (
+    *(row for r in (CE, LOG_P) for row in (
+        dtype(r, I(2, 3), *TOKENS[1:], says=("h", "floating", "int32[2,3]")),
+        dtype(r, F(2, 3), H(3, 11), I(2), says=("w", "float32, the dtype of h", "bfloat16[3,11]")),
+        dtype(r, *TOKENS, H(11), says=("b", "float32, the dtype of h", "bfloat16[11]")),
+        dtype(r, F(2, 3), F(3, 11), F(2), says=("labels", "integer", "float32[2]")),
+        shape(r, F(), F(3, 11), I(), says=("h", "[..., d]", "float32[]")),
+        shape(r, F(2, 3), F(5, 11), I(2), says=("w", "[3, C]", "float32[5,11]")),
+        shape(r, F(2, 3), F(3, 11), I(2), tied=True, says=("w", "[C, 3]", "float32[3,11]")),
+        shape(r, *TOKENS, F(3), says=("b", "[11]", "float32[3]")),
+        shape(r, F(2, 3), F(3, 11), I(3), says=("labels", "h without d, [2]", "int32[3]")),
+        value(r, *TOKENS, softcap=0.0, says=("softcap", "above 0", "0.0")),
+        value(r, *TOKENS, block_size=(2, 3, 5), says=("block_size", "or two of them", "(2, 3, 5)")),
+    )),
+    dtype(CE, *TOKENS, class_weights=I(11), says=("class_weights", "floating", "int32[11]")),
+    shape(CE, *TOKENS, class_weights=F(3), says=("class_weights", "[11]", "float32[3]")),
+    value(CE, *TOKENS, label_smoothing=1.5, says=("label_smoothing", "in [0, 1]", "1.5")),
+    value(LOG_P, *TOKENS, temperature=0.0, says=("temperature", "above 0", "0.0")),
+    dtype(DIVERGENCE, F(2, 3), F(3, 11), I(2, 5), F(5, 11), says=("teacher_h", "floating", "int32[2,5]")),
+    dtype(DIVERGENCE, *TEACHER[:3], H(5, 11), says=("teacher_w", "float32, the dtype of teacher_h", "bfloat16[5,11]")),
+    dtype(DIVERGENCE, *TEACHER, where=I(2), says=("where", "bool", "int32[2]")),
+    shape(DIVERGENCE, *TEACHER[:3], F(5, 7), says=("teacher_w", "11 classes, as w", "float32[5,7]")),
+    shape(DIVERGENCE, *TEACHER[:2], F(3, 5), F(5, 11), says=("teacher_h", "the tokens of h, [2, 'e']", "float32[3,5]")),
+    shape(DIVERGENCE, *TEACHER, where=B(3), says=("where", "h without d, [2]", "bool[3]")),
+    value(DIVERGENCE, *TEACHER, beta=-0.1, says=("beta", "in [0, 1]", "-0.1")),
+    value(DIVERGENCE, *TEACHER, teacher_softcap=-1.0, says=("teacher_softcap", "above 0", "-1.0")),
+    value(DIVERGENCE, *TEACHER, block_size=(2, 3), says=("block_size", "a number above 0", "(2, 3)")),
+    dtype(CLIP, I(2, 3), I(2, 3), F(), says=("u", "floating", "int32[2,3]")),
+    dtype(CLIP, F(2, 3), H(2, 3), F(), says=("v", "float32, the dtype of u", "bfloat16[2,3]")),
+    dtype(CLIP, F(2, 3), F(2, 3), I(), says=("scale", "floating", "int32[]")),
+    shape(CLIP, F(3), F(3), F(), says=("u", "[n, d]", "float32[3]")),
+    shape(CLIP, F(2, 3), F(5, 3), F(), says=("v", "the shape of u, [2, 3]", "float32[5,3]")),
+    shape(CLIP, F(2, 3), F(2, 3), F(2), says=("scale", "a number", "float32[2]")),
+    value(CLIP, F(2, 3), F(2, 3), F(), block_size=0, says=("block_size", "above 0", "0")),
+)  # fmt: skip
+
+# ---------------------------------------------------------------------------------------------- attention
+
+Q, KV, ATTENTION_ = F(2, 5, 6, 3), F(2, 7, 2, 3), nn.dot_product_attention
+IDS = {"query_segment_ids": I(2, 5), "key_value_segment_ids": I(2, 7)}
+
+ATTENTION = (
+    shape(ATTENTION_, F(6, 3), KV, KV, says=("query", "[T, N, H] or [B, T, N, H]", "float32[6,3]")),
+    shape(ATTENTION_, Q, F(7, 2, 3), KV, says=("key", "[2, S, K, 3]", "float32[7,2,3]")),
+    shape(ATTENTION_, Q, KV, F(2, 7, 1, 3), says=("value", "[2, 7, 2, 3]", "float32[2,7,1,3]")),
+    shape(ATTENTION_, F(2, 5, 3, 3), KV, KV, says=("query", "a multiple of 2, that of key", "float32[2,5,3,3]")),
+    shape(ATTENTION_, Q, KV, KV, F(3, 5, 7), says=("bias", "broadcasts to [2, 6, 5, 7]", "float32[3,5,7]")),
+    shape(ATTENTION_, Q, KV, KV, mask=B(7, 5), says=("mask", "broadcasts to [2, 6, 5, 7]", "bool[7,5]")),
+    shape(ATTENTION_, Q, KV, KV, query_seq_lengths=I(5), says=("query_seq_lengths", "[2]", "int32[5]")),
+    shape(ATTENTION_, Q, KV, KV, **IDS | {"query_segment_ids": I(5)}, says=("query_segment_ids", "[2, 5]", "int32[5]")),
+    shape(ATTENTION_, Q, KV, KV, sinks=F(2), says=("sinks", "[6]", "float32[2]")),
+    shape(ATTENTION_, Q, KV, KV, dropout_key=U(3, 2), dropout_rate=0.5, says=("dropout_key", "one key", "uint32[3,2]")),
+    dtype(ATTENTION_, I(2, 5, 6, 3), KV, KV, says=("query", FLOAT, "int32[2,5,6,3]")),
+    dtype(ATTENTION_, Q, H(2, 7, 2, 3), KV, says=("key", "float32, the dtype of query", "bfloat16[2,7,2,3]")),
+    dtype(ATTENTION_, Q, KV, KV, I(5, 7), says=("bias", FLOAT, "int32[5,7]")),
+    dtype(ATTENTION_, Q, KV, KV, mask=I(5, 7), says=("mask", "bool", "int32[5,7]")),
+    dtype(ATTENTION_, Q, KV, KV, key_value_seq_lengths=F(2), says=("key_value_seq_lengths", "integer", "float32[2]")),
+    dtype(ATTENTION_, Q, KV, KV, dropout_key=F(2), dropout_rate=0.5, says=("dropout_key", "a key", "float32[2]")),
+    kind(ATTENTION_, Q, KV, KV, dropout_rate=0.5, says=("dropout_key", "a key", "None")),
+    kind(ATTENTION_, Q, KV, KV, query_segment_ids=I(2, 5), says=("key_value_segment_ids", "both or none", "one")),
+    value(ATTENTION_, Q, KV, KV, dropout_rate=1.5, says=("dropout_rate", "a probability", "1.5")),
+    value(ATTENTION_, Q, KV, KV, softcap=0.0, says=("softcap", "above 0", "0.0")),
+    value(ATTENTION_, Q, KV, KV, local_window_size=(1, 2, 3), says=("local_window_size", "or two", "(1, 2, 3)")),
+    value(ATTENTION_, Q, KV, KV, block_size=(4, 0), says=("block_size", "above 0, or two", "(4, 0)")),
+    value(ATTENTION_, Q, KV, KV, implementation="cudnn", says=("implementation", "None or 'xla'", "'cudnn'")),
+)
+
+BAD = (*LINEAR, *UNITS, *BLOCKS, *POSITIONS, *ATTENTION, *SOFTMAXES, *NORMS, *WINDOWS, *CONVOLUTIONS, *REGULARIZATION,
+       *LOSSES, *LINEAR_LOSSES, *REFUSED_LOSSES, *REFUSED_CHOICES)  # fmt: skip
 
 
 @pytest.mark.parametrize("row", BAD, ids=str)

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 
 from vjpkit import losses, nn
 from vjpkit.bench import mirrors
-from vjpkit.bench.contestants import Function
-from vjpkit.core import Draw, Rule
+from vjpkit.bench.attention_workloads import attention
+from vjpkit.bench.linear_loss_workloads import losses_with_an_output_layer
+from vjpkit.bench.loss_workloads import losses_of_scores_and_numbers, softmaxes
+from vjpkit.bench.workload import Workload as Workload
+from vjpkit.core import Draw
 from vjpkit.core.draw import booleans, integers, keys, normal, probabilities, uniform
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A rule at a realistic size, beside the functions of other libraries that it replaces."""
-
-    rule: Rule
-    args: tuple[Draw, ...]
-    static: Mapping[str, Any] = field(default_factory=dict)
-    against: Mapping[str, Function] = field(default_factory=dict)
-    dtype: Any = jnp.float32
-    label: str = ""  # what tells it from the rule's other workloads
-
-    @property
-    def name(self) -> str:
-        return f"{self.rule.name} {self.label}".rstrip()
-
-    def arguments(self) -> tuple[jax.Array, ...]:
-        """The arguments, the same numbers at each call."""
-        return tuple(draw.sample(seed, self.dtype) for seed, draw in enumerate(self.args))
-
-    def specs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
-        """The arguments' shapes and dtypes, to compile for."""
-        return tuple(jax.ShapeDtypeStruct(draw.shape, self._dtype(draw)) for draw in self.args)
-
-    def _dtype(self, draw: Draw) -> Any:
-        return self.dtype if draw.floating else draw.reshaped(*(2 for _ in draw.shape)).sample(0).dtype
 
 
 def workloads() -> tuple[Workload, ...]:
@@ -53,10 +24,14 @@ def workloads() -> tuple[Workload, ...]:
         *_embeddings(),
         *_norms(),
         *_blocks(),
+        *attention(),
         *_regularization(),
         *_convolutions(),
         *_pooling(),
         *_losses(),
+        *losses_of_scores_and_numbers(),
+        *losses_with_an_output_layer(),
+        *softmaxes(),
     )
 
 

@@ -12,6 +12,7 @@ from vjpkit.nn.activations import sigmoid as sigmoid
 from vjpkit.nn.activations import softplus as softplus
 from vjpkit.nn.activations import squareplus as squareplus
 from vjpkit.nn.activations import tanh as tanh
+from vjpkit.nn.attention import dot_product_attention as dot_product_attention
 from vjpkit.nn.batch_norms import batch_norm as batch_norm
 from vjpkit.nn.blocks import gated_mlp as gated_mlp
 from vjpkit.nn.blocks import mlp as mlp
@@ -57,9 +58,13 @@ from vjpkit.nn.resizing import pixel_shuffle as pixel_shuffle
 from vjpkit.nn.resizing import pixel_unshuffle as pixel_unshuffle
 from vjpkit.nn.resizing import upsample_bilinear as upsample_bilinear
 from vjpkit.nn.resizing import upsample_nearest as upsample_nearest
+from vjpkit.nn.sampled_softmaxes import gumbel_softmax as gumbel_softmax
+from vjpkit.nn.sampled_softmaxes import top_k_mask as top_k_mask
 from vjpkit.nn.softmaxes import log_softmax as log_softmax
 from vjpkit.nn.softmaxes import logsumexp as logsumexp
 from vjpkit.nn.softmaxes import softmax as softmax
+from vjpkit.nn.sparse_softmaxes import entmax15 as entmax15
+from vjpkit.nn.sparse_softmaxes import sparsemax as sparsemax
 from vjpkit.nn.standardization import l2_normalize as l2_normalize
 from vjpkit.nn.standardization import standardize as standardize
 from vjpkit.nn.standardization import weight_standardize as weight_standardize
