@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from vjpkit.check.adjoint import check_adjoint
 from vjpkit.check.arguments import hiding
+from vjpkit.check.diagnosis.asked import diagnose_question
 from vjpkit.check.errors import CheckError
 from vjpkit.check.forward import check_forward
 from vjpkit.check.linearity import check_linearity
@@ -101,6 +103,7 @@ def _answer(question: Question, checks: Sequence[str]) -> Report:
     trial, against, gaps = question.trial()
     warnings = list(hiding(question.leaves))
     report = Report(question.name, question.seed, line(question), trial.points[0].dtype, against, warnings=warnings)
+    report.diagnosing = functools.partial(diagnose_question, question)
     report.add(*gaps)
     report.seconds["reading"] = time.perf_counter() - start
     for name in CHECKS:

@@ -31,6 +31,8 @@ def remarks(report: Report) -> Iterator[tuple[str, str]]:
     """What stands below the table, each with its kind."""
     for finding in report.failures:
         yield "failure", str(finding)
+    if report.diagnosis is not None:
+        yield "diagnosis", report.diagnosis.brief
     for what, notes in groupby(sorted(report.notes, key=lambda n: n.what), key=lambda n: n.what):
         yield "note", what + "".join(f"\n  {n.check}, {n.argument}: {n.where}" for n in notes)
     for warning in report.warnings:
@@ -61,7 +63,7 @@ def rich_group(report: Report) -> Any:
     table = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
     for row in rows(report):
         table.add_row(*(Text(cell, _COLOURS.get(cell, "")) for cell in row))
-    style = {"failure": "red", "note": "yellow", "warning": "yellow"}
+    style = {"failure": "red", "diagnosis": "red", "note": "yellow", "warning": "yellow"}
     below = [Text(f"{kind}: {remark}", style.get(kind, "dim")) for kind, remark in remarks(report)]
     return Group(Text(headline(report), "bold"), table, *below)
 

@@ -100,5 +100,7 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
 def _line(report: dict[str, Any]) -> str:
     verdicts = [result["verdict"] for result in report["results"]]
     failed = sorted({f["check"] for f in report["findings"] if f["level"] == "failure"})
-    outcome = f"FAIL {', '.join(failed)}" if failed else "pass"
+    diagnosis = report.get("diagnosis") or {"findings": []}
+    causes = ", ".join(dict.fromkeys(f["cause"] for f in diagnosis["findings"][:2]))
+    outcome = f"FAIL {', '.join(failed)}" + (f" ({causes})" if causes else "") if failed else "pass"
     return f"{outcome}  {verdicts.count('pass')}/{len(verdicts)} checks  {sum(report['seconds'].values()):.1f} s"

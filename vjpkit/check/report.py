@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from vjpkit.check.errors import CheckFailed
 
+if TYPE_CHECKING:
+    from vjpkit.check.diagnosis.finding import Diagnosis
+
+DERIVATIVE = {"structure", "value", "linearity", "adjoint", "reverse", "forward", "differences"}  # a diagnosis explains
 PASS, FAIL, NOTE, SKIP = "pass", "FAIL", "note", "skip"
 
 
@@ -74,6 +80,7 @@ class Report:
     gaps: list[Gap] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    diagnosing: Callable[[], Diagnosis] | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -88,6 +95,14 @@ class Report:
     def notes(self) -> list[Finding]:
         return [f for f in self.findings if f.level == "note"]
 
+    @cached_property
+    def diagnosis(self) -> Diagnosis | None:
+        """What is wrong with the derivative, computed when it is first asked for; None where that is right."""
+        if self.diagnosing is None or not DERIVATIVE & {f.check for f in self.failures}:
+            return None
+        said = self.diagnosing()
+        return None if said.ok else said
+
     def add(self, *entries: Result | Finding | Gap) -> None:
         """Put entries where they belong, each once."""
         places: dict[type, list[Any]] = {Result: self.results, Finding: self.findings, Gap: self.gaps}
@@ -97,7 +112,9 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain data."""
-        return {"ok": self.ok, **dataclasses.asdict(self)}
+        said = dataclasses.asdict(dataclasses.replace(self, diagnosing=None))
+        del said["diagnosing"]
+        return {"ok": self.ok, **said, "diagnosis": self.diagnosis.to_dict() if self.diagnosis else None}
 
     def to_json(self) -> str:
         """Everything, as JSON; what is infinite or no number is a string there."""
@@ -106,9 +123,9 @@ class Report:
     def raise_if_failed(self) -> Report:
         """The report itself; CheckFailed, with the failures as its text, where there are any."""
         if not self.ok:
-            raise CheckFailed(
-                "\n".join([f"{self.name}: {len(self.failures)} failed", *map(str, self.failures), self.again])
-            )
+            said = [f"diagnosis: {self.diagnosis.brief}"] if self.diagnosis else []
+            head = f"{self.name}: {len(self.failures)} failed"
+            raise CheckFailed("\n".join([head, *map(str, self.failures), *said, self.again]))
         return self
 
     @property

@@ -1,0 +1,153 @@
+"""What the common primitives of JAX compute, in NumPy: nothing is compiled, so that thousands of variants are cheap.
+
+A primitive that is not listed is evaluated by JAX itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+Params = Mapping[str, Any]
+
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "add_any": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "neg": np.negative,
+    "exp": np.exp,
+    "exp2": np.exp2,
+    "log": np.log,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "atan2": np.arctan2,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "cbrt": np.cbrt,
+    "square": np.square,
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "max": np.maximum,
+    "min": np.minimum,
+    "pow": np.power,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "not": np.invert,
+    "is_finite": np.isfinite,
+    "logistic": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+    "conj": np.conj,
+    "real": np.real,
+    "imag": np.imag,
+    "copy": lambda x: x,
+    "copy_p": lambda x: x,
+    "optimization_barrier": lambda x: x,
+}
+ELEMENTWISE = frozenset(_ELEMENTWISE) - {"optimization_barrier"} | {
+    *("div", "integer_pow", "select_n", "convert_element_type", "erf", "erfc", "erf_inv", "lgamma", "digamma"),
+    *("reduce_precision", "clamp", "atanh", "acosh", "nextafter", "square"),
+}
+
+
+def _divide(p: Params, x: Any, y: Any) -> Any:
+    return np.true_divide(x, y) if np.issubdtype(x.dtype, np.inexact) else NotImplemented
+
+
+def _select(p: Params, which: Any, *cases: Any) -> Any:
+    return np.where(which, cases[1], cases[0]) if len(cases) == 2 and which.dtype == bool else NotImplemented
+
+
+def _broadcast(p: Params, x: Any, *dynamic: Any) -> Any:
+    shape = [1] * len(p["shape"])
+    for axis, size in zip(p["broadcast_dimensions"], np.shape(x), strict=True):
+        shape[axis] = size
+    return np.broadcast_to(np.reshape(x, shape), p["shape"])
+
+
+def _dot(p: Params, x: Any, y: Any) -> Any:
+    (cx, cy), (bx, by) = p["dimension_numbers"]
+    fx = [i for i in range(x.ndim) if i not in (*cx, *bx)]
+    fy = [i for i in range(y.ndim) if i not in (*cy, *by)]
+    batch = [x.shape[i] for i in bx]
+    n = int(np.prod([x.shape[i] for i in cx]))
+    left = x.transpose(*bx, *fx, *cx).reshape(*batch, -1, n) if x.size else None
+    right = y.transpose(*by, *cy, *fy).reshape(*batch, n, -1) if y.size else None
+    if left is None or right is None:
+        return NotImplemented
+    return (left @ right).reshape(*batch, *(x.shape[i] for i in fx), *(y.shape[i] for i in fy))
+
+
+def _reduce(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda p, x: f(x, axis=tuple(p["axes"]))
+
+
+def _cumulative(p: Params, x: Any) -> Any:
+    axis = p["axis"]
+    return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if p["reverse"] else np.cumsum(x, axis)
+
+
+def _slice(p: Params, x: Any) -> Any:
+    strides = p["strides"] or [1] * x.ndim
+    return x[tuple(slice(*s) for s in zip(p["start_indices"], p["limit_indices"], strides, strict=True))]
+
+
+_STRUCTURAL: dict[str, Callable[..., Any]] = {
+    "div": _divide,
+    "select_n": _select,
+    "integer_pow": lambda p, x: x ** p["y"] if p["y"] >= 0 else 1 / x ** -p["y"],
+    "convert_element_type": lambda p, x: np.asarray(x).astype(p["new_dtype"]),
+    "broadcast_in_dim": _broadcast,
+    "reshape": lambda p, x, *_: np.reshape(x, p["new_sizes"]) if p["dimensions"] is None else NotImplemented,
+    "squeeze": lambda p, x: np.squeeze(x, tuple(p["dimensions"])),
+    "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
+    "transpose": lambda p, x: np.transpose(x, p["permutation"]),
+    "reduce_sum": _reduce(np.sum),
+    "reduce_max": _reduce(np.max),
+    "reduce_min": _reduce(np.min),
+    "reduce_prod": _reduce(np.prod),
+    "dot_general": _dot,
+    "cumsum": _cumulative,
+    "concatenate": lambda p, *x: np.concatenate(x, p["dimension"]),
+    "slice": _slice,
+    "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
+    "complex": lambda p, x, y: x + 1j * y,
+}
+
+
+def bind(primitive: Any, params: Params, values: list[Any]) -> list[Any]:
+    """What an equation computes of these values, one array per output."""
+    name = primitive.name
+    if (f := _ELEMENTWISE.get(name)) is not None and len(values) <= 2:
+        return [np.asarray(f(*values))]
+    if (rule := _STRUCTURAL.get(name)) is not None:
+        answer = rule(params, *values)
+        if answer is not NotImplemented:
+            return [np.asarray(answer)]
+    answer = primitive.bind(*values, **params)
+    return [_host(a) for a in (answer if primitive.multiple_results else [answer])]
+
+
+def _host(a: Any) -> Any:
+    extended = jax.dtypes.issubdtype(getattr(a, "dtype", np.float64), jax.dtypes.extended)
+    return a if extended else np.asarray(a)

@@ -1,0 +1,141 @@
+"""Sums: over another axis, one entry in place of a sum, a broadcast along another axis."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vjpkit.check.diagnosis.mistakes import Mistake, where
+from vjpkit.check.diagnosis.programs import Edit, Equation
+from vjpkit.check.diagnosis.workings import Derived, Workings
+
+Found = tuple[str, str, str, float, Edit]  # cause, detail, fix, cost, what the equation computes instead
+
+
+def kept_sums(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
+    """A sum with its axes kept, as in `sum(0, keepdims=True)`, over other axes."""
+    del w
+    for k, eqn in enumerate(d.program.equations):
+        if eqn.name not in ("reduce_sum", "reduce_max") or d.program.steps(k)[0] != k or not eqn.params["axes"]:
+            continue
+        axes, rank = tuple(eqn.params["axes"]), d.base[0][eqn.inputs[0]].ndim
+        kept = tuple(1 if i in axes else n for i, n in enumerate(d.base[0][eqn.inputs[0]].shape))
+        users = [
+            j
+            for j in d.program.users.get(eqn.outputs[0], ())
+            if d.base[0][d.program.equations[j].outputs[0]].shape == kept
+        ]
+        for other in itertools.chain.from_iterable(itertools.combinations(range(rank), n) for n in range(1, rank + 1)):
+            if not users or other == axes:
+                continue
+            wrong, right = (axes, other) if mends else (other, axes)
+            detail = f"the sum runs over {_axes(wrong)} in place of {_axes(right)} {where(d, k)}".strip()
+            edits = {j: _kept_sum(d, k, other) for j in users}
+            yield Mistake(
+                "wrong_axis", detail, f"sum over {_axes(right)}", 1.5, d, by_probe=edits, mends=mends, origin=k
+            )
+
+
+def _kept_sum(d: Derived, k: int, axes: tuple[int, ...]) -> Any:
+    v = d.program.equations[k].inputs[0]
+    return lambda values: [values[v].sum(axes, keepdims=True)]
+
+
+def summed(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
+    """A sum, or the broadcast that is the transpose of one."""
+    if eqn.name in ("reduce_sum", "reduce_max") and eqn.params.get("axes"):
+        axes, shape = tuple(eqn.params["axes"]), x[0].shape
+        out = tuple(n for i, n in enumerate(shape) if i not in axes)
+        for other in itertools.combinations(range(len(shape)), len(axes)):
+            left = tuple(n for i, n in enumerate(shape) if i not in other)
+            if other != axes and (left == out or int(np.prod(left)) == int(np.prod(out))):
+                wrong, right = (axes, other) if mends else (other, axes)
+                yield (
+                    "wrong_axis",
+                    f"the sum runs over {_axes(wrong)} in place of {_axes(right)}",
+                    f"sum over {_axes(right)}",
+                    1.5,
+                    _sum(other, out),
+                )
+        others = tuple(i for i in range(len(shape)) if i not in axes)
+        if others and len(others) != len(axes):
+            wrong, right = (axes, others) if mends else (others, axes)
+            yield (
+                "wrong_axis",
+                f"the sum runs over {_axes(wrong)} in place of {_axes(right)}",
+                f"sum over {_axes(right)}",
+                2,
+                _sum(others, out),
+            )
+        if not mends:
+            yield (
+                "missing_sum",
+                f"one entry along {_axes(axes)} in place of the sum over them",
+                f"sum over {_axes(axes)}",
+                1.5,
+                _first(axes),
+            )
+            yield (
+                "missing_sum",
+                f"the last entry along {_axes(axes)} in place of the sum over them",
+                f"sum over {_axes(axes)}",
+                2,
+                _last(axes),
+            )
+    if eqn.name == "broadcast_in_dim" and x[0].ndim:
+        shape, dims = eqn.params["shape"], tuple(eqn.params["broadcast_dimensions"])
+        for other in itertools.permutations(range(len(shape)), len(dims)):
+            if other != dims and all(n in (1, shape[i]) for n, i in zip(x[0].shape, other, strict=True)):
+                wrong, right = (dims, other) if mends else (other, dims)
+                yield (
+                    "wrong_axis",
+                    f"laid along {_axes(wrong)} in place of {_axes(right)}",
+                    f"lay it along {_axes(right)}",
+                    2,
+                    _laid(shape, other),
+                )
+    if mends and eqn.name in ("slice", "gather", "dynamic_slice", "squeeze") and x[0].size > 1:
+        out = eqn(x)[0].shape
+        for axis in range(x[0].ndim):
+            summed = tuple(n for i, n in enumerate(x[0].shape) if i != axis)
+            if int(np.prod(summed)) == int(np.prod(out)) and x[0].shape[axis] > 1:
+                yield (
+                    "missing_sum",
+                    f"one entry along axis {axis} in place of the sum over it",
+                    f"sum over axis {axis}",
+                    1.5,
+                    _sum((axis,), out),
+                )
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+
+
+def _sum(axes: tuple[int, ...], shape: tuple[int, ...]) -> Edit:
+    def edit(x: list[Any]) -> list[Any]:
+        total = x[0].sum(axes)
+        return [total.reshape(shape) if total.size == np.prod(shape, dtype=int) else np.resize(total, shape)]
+
+    return edit
+
+
+def _first(axes: tuple[int, ...]) -> Edit:
+    return lambda x: [x[0][tuple(0 if i in axes else slice(None) for i in range(x[0].ndim))]]
+
+
+def _last(axes: tuple[int, ...]) -> Edit:
+    return lambda x: [x[0][tuple(-1 if i in axes else slice(None) for i in range(x[0].ndim))]]
+
+
+def _laid(shape: tuple[int, ...], dims: tuple[int, ...]) -> Edit:
+    def edit(x: list[Any]) -> list[Any]:
+        order = np.argsort(dims)
+        turned = np.transpose(x[0], order)
+        expanded = np.expand_dims(turned, tuple(i for i in range(len(shape)) if i not in dims))
+        return [np.broadcast_to(expanded, shape)]
+
+    return edit

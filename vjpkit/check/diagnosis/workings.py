@@ -1,0 +1,243 @@
+"""All that a diagnosis computes once: points, probes, the right answers, the candidate's, and the programs of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from vjpkit.check.diagnosis.answers_read import read_answer
+from vjpkit.check.diagnosis.drawing import another, vectors
+from vjpkit.check.diagnosis.pool import Pool
+from vjpkit.check.diagnosis.programs import Program, trace
+from vjpkit.check.diagnosis.question import Asked, Probe
+from vjpkit.check.diagnosis.slopes import Region, regions, with_slopes
+from vjpkit.check.diagnosis.spelling import spelled
+
+RIGHT = 1e-9  # relative error up to which an answer is the right one
+PER_PLACE = 2
+
+
+@dataclass
+class Derived:
+    """A program of a derivative, its inputs' values at every probe, and its answers."""
+
+    program: Program
+    base: list[list[Any]]  # by probe: the values of all variables
+    slopes: dict[int, int] = field(default_factory=dict)  # input variable → region
+    scaled: dict[Any, list[Any]] = field(default_factory=dict)  # answers where some values are scaled
+
+    def answers(self, probe: int) -> list[Any]:
+        return [self.base[probe][v] for v in self.program.outputs]
+
+
+class Workings:
+    """Probes lie first at a redrawn point, then at the given one: the given one may be special."""
+
+    def __init__(self, asked: Asked, seed: int = 0, places: Sequence[Sequence[Any]] | None = None) -> None:
+        self.asked = asked
+        self.rng = np.random.default_rng(seed)
+        self.places = [list(p) for p in places] if places else self._places()
+        shapes = asked.vector_shapes()
+        self.vector_names = (
+            (["g"] if len(shapes) == 1 else [f"g[{j}]" for j in range(len(shapes))])
+            if asked.kind == "vjp"
+            else [f"{a}_dot" for a in asked.arms]
+        )
+        self.probes: list[Probe] = []
+        for place in range(len(self.places)):
+            for _ in range(PER_PLACE):
+                v = vectors(shapes, self.rng)
+                if asked.kind == "vjp":
+                    self.probes.append(Probe(place, v))
+                else:
+                    self.probes += [Probe(place, _alone(v, k), k) for k in range(len(asked.arms))]
+        self._other: Program | None = None
+        self._repeated: dict[int, list[Any]] = {}
+        self.candidate_program: Derived | None = None
+        self._truth()
+        self.regions: list[Region] = []
+        self.pool = Pool()
+
+    def of_arm(self, k: int) -> list[int]:
+        """The probes that say something about an arm."""
+        return [i for i, p in enumerate(self.probes) if p.arm in (None, k)]
+
+    def inputs(self, probe: int) -> list[Any]:
+        p = self.probes[probe]
+        return [*self.places[p.place], *p.vectors]
+
+    def _places(self) -> list[list[Any]]:
+        given = self.asked.point
+        redrawn = [another(a, self.rng) for a in given]
+        places = [redrawn, given]
+        program = trace(self.asked.value, given, len(given))
+        runs = [(p, program.run(p)) for p in places]
+        good = [p for p, values in runs if _finite([values[v] for v in program.outputs])]
+        return good or [given]
+
+    # ------------------------------------------------------------------------------------ the right answers
+
+    def _truth(self) -> None:
+        asked, n = self.asked, len(self.asked.arrays)
+        self.plain = asked.flat_function(asked.point)
+        try:
+            self.truth = self._derived(asked.derivative(self.plain), n)
+        except Exception:  # a loop that only its custom rule can differentiate
+            self.plain = asked.value
+            self.truth = self._derived(asked.derivative(self.plain), n)
+        self.want = [[asked.select(k, self.truth.answers(i)) for i in self.of_arm(k)] for k in range(len(asked.arms))]
+        self.scale = [max(float(np.linalg.norm(np.ravel(a))) for a in arm) for arm in self.want]
+        peak = max(
+            (
+                float(np.max(np.abs(self.truth.base[0][v]), initial=0))
+                for v in self.truth.program.linear
+                if _real(self.truth.base[0][v])
+            ),
+            default=1.0,
+        )
+        self.floor = 1e-3 * RIGHT * peak
+
+    def _derived(self, f: Any, n_point: int, extra: Sequence[Sequence[Any]] = ()) -> Derived:
+        def inputs(i: int) -> list[Any]:
+            p = self.probes[i]
+            return [*self.places[p.place], *(extra[p.place] if extra else ()), *p.vectors]
+
+        program = trace(f, inputs(0), n_point)
+        return Derived(program, [program.run(inputs(i)) for i in range(len(self.probes))])
+
+    # -------------------------------------------------------------------------------- the candidate's answers
+
+    def ask(self) -> None:
+        """`got` by arm, probe by probe; raises what the candidate raises, Misread where the structure is wrong.
+
+        The candidate itself is called once; where its program says the same, that answers from then on.
+        """
+        first = self.answer(0)
+        derived = self.trace_candidate()
+        if derived is not None and all(_alike(a, b) for a, b in zip(first, derived.answers(0), strict=True)):
+            answers = [derived.answers(i) for i in range(len(self.probes))]
+        else:
+            self.candidate_program = None
+            answers = [first, *(self.answer(i) for i in range(1, len(self.probes)))]
+        self.got = [[self.asked.select(k, answers[i]) for i in self.of_arm(k)] for k in range(len(self.asked.arms))]
+
+    def answer(self, probe: int) -> list[Any]:
+        """The candidate's own answer at a probe: one array per arm, or per output."""
+        p = self.probes[probe]
+        return [np.asarray(a) for a in read_answer(self.asked, call(self.asked, self.places[p.place], p.vectors))]
+
+    def repeated(self, probe: int) -> list[Any]:
+        """The candidate's own answer, asked for again."""
+        if probe not in self._repeated:
+            self._repeated[probe] = self.answer(probe)
+        return self._repeated[probe]
+
+    def answer_to(self, arrays: Sequence[Any], vectors_: Sequence[Any]) -> list[Any]:
+        """The candidate's answer anywhere."""
+        if self.candidate_program is not None:
+            program = self.candidate_program.program
+            values = program.run([*arrays, *vectors_])
+            return [values[v] for v in program.outputs]
+        return [np.asarray(a) for a in read_answer(self.asked, call(self.asked, arrays, vectors_))]
+
+    def trace_candidate(self) -> Derived | None:
+        """The candidate's own program, None where it cannot be traced or does not say what it says when called."""
+        asked, n = self.asked, len(self.asked.arrays)
+
+        def f(*inputs: Any) -> list[Any]:
+            raw = asked.candidate(asked.vector(inputs[n:]), *asked.rebuilt(inputs[:n]))
+            return [jax.numpy.asarray(a) for a in read_answer(asked, raw)]
+
+        if self.candidate_program is not None:
+            return self.candidate_program
+        try:
+            self.candidate_program = self._derived(f, n)
+        except Exception:  # written in NumPy, or with Python control flow on values
+            return None
+        return self.candidate_program
+
+    def forward_mode(self, place: int, tangents: Sequence[Any]) -> list[Any]:
+        """J ẋ."""
+        if self.asked.kind == "vjp":
+            return self.other_mode(place, tangents)
+        values = self.truth.program.run([*self.places[place], *tangents])
+        return [values[v] for v in self.truth.program.outputs]
+
+    def other_mode(self, place: int, vectors_: Sequence[Any]) -> list[Any]:
+        """The right answer in the mode that was not asked about."""
+        asked = self.asked
+        if self._other is None:
+            other = dataclasses.replace(asked, kind="jvp" if asked.kind == "vjp" else "vjp")
+            self._other = trace(other.derivative(self.plain), [*self.places[place], *vectors_], len(asked.arrays))
+        values = self._other.run([*self.places[place], *vectors_])
+        return [values[v] for v in self._other.outputs]
+
+    # --------------------------------------------------------------------------------------- what hands use
+
+    def prepare(self) -> None:
+        """The forward values by name, and the derivative with its slopes as factors."""
+        asked = self.asked
+        forward = trace(self.plain, self.places[0], len(asked.arrays))
+        self.forward = [forward.run(p) for p in self.places]
+        said = self.said = spelled(forward, asked.array_names)
+        self.regions = regions(forward, self.forward[0], set(asked.active), said)
+        for v, name in enumerate(asked.array_names):
+            self.pool.add(name, "argument", [env[v] for env in self.forward])
+        for i, v in enumerate(forward.outputs):
+            name = said[v] if len(forward.outputs) == 1 else f"output {i}"
+            self.pool.add(name, "output", [env[v] for env in self.forward])
+        for eqn in forward.equations:
+            for v in eqn.outputs:
+                self.pool.add(said[v], "value", [env[v] for env in self.forward])
+        self.outputs = {said[r.a] for r in self.regions} | {said[v] for v in forward.outputs}
+        self.slopes = [[r.at(env, env[r.z])[1] for env in self.forward] for r in self.regions]
+        for r, slope in zip(self.regions, self.slopes, strict=True):
+            self.pool.add(r.name, "slope", slope)
+        n = len(asked.arrays)
+        extra = [[s[p] for s in self.slopes] for p in range(len(self.places))]
+        f = with_slopes(forward, self.regions)
+
+        def sloped(*inputs: Any) -> list[Any]:
+            arrays, slopes, rest = inputs[:n], inputs[n : n + len(extra[0])], inputs[n + len(extra[0]) :]
+            return asked.derivative(lambda *a: f(*a, *slopes))(*arrays, *rest)
+
+        self.sloped = self._derived(sloped, n + len(self.regions), extra)
+        self.sloped.program.lines_from(forward)
+        self.sloped.slopes = {n + i: i for i in range(len(self.regions))}
+
+
+def call(asked: Asked, arrays: Sequence[Any], vectors_: Sequence[Any]) -> Any:
+    """The candidate called with JAX arrays, or with NumPy's where it cannot take those."""
+    as_jax = [jax.numpy.asarray(a) if isinstance(a, np.ndarray) else a for a in (*arrays, *vectors_)]
+    n = len(arrays)
+    try:
+        return asked.candidate(asked.vector(as_jax[n:]), *asked.rebuilt(as_jax[:n]))
+    except Exception as first:
+        try:
+            copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in (*arrays, *vectors_)]
+            return asked.candidate(asked.vector(copies[n:]), *asked.rebuilt(copies[:n]))
+        except Exception:
+            raise first from None
+
+
+def _alone(v: Sequence[np.ndarray], k: int) -> tuple[np.ndarray, ...]:
+    return tuple(a if i == k else np.zeros_like(a) for i, a in enumerate(v))
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return np.shape(a) == np.shape(b) and bool(
+        np.allclose(a, b, 1e-6, 1e-9 * float(np.max(np.abs(b), initial=0)), equal_nan=True)
+    )
+
+
+def _finite(values: Sequence[Any]) -> bool:
+    return all(np.isfinite(np.asarray(v)).all() for v in values)
+
+
+def _real(a: Any) -> bool:
+    return isinstance(a, np.ndarray) and a.dtype.kind in "fc"
