@@ -12,12 +12,11 @@ of predictions; exits with status 1 where held-out images are read less well tha
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import rule_check
+from common import Curve, folder, picture_of_loss, positive, row_of_devices, whole
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
@@ -107,24 +107,6 @@ def batches(images: Images, size: int, seed: int) -> Iterator[tuple[np.ndarray, 
 # -------------------------------------------------------------------------------------------------- training
 
 
-class Curve(NamedTuple):
-    """The loss of each step's batch, and now and then that of the held-out images."""
-
-    batch: list[float]
-    held_out: list[tuple[int, float]]
-
-
-def row_of_devices(count: int) -> Mesh:
-    """The first `count` devices; where the machine has fewer, CPU devices are simulated."""
-    if count > 1:
-        with contextlib.suppress(RuntimeError):  # JAX has started already, with the devices that it has
-            jax.config.update("jax_num_cpu_devices", count)
-    devices = jax.devices() if len(jax.devices()) >= count else jax.devices("cpu")
-    if len(devices) < count:
-        raise ValueError(f"JAX had already started with {len(devices)} devices; {count} cannot be simulated any more")
-    return Mesh(np.array(devices[:count]), ("batch",))
-
-
 def train(options: argparse.Namespace, params: Params, learn: Images, hold: Images, mesh: Mesh) -> tuple[Params, Curve]:
     """The parameters after all steps, and how the loss fell."""
     whole, divided = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
@@ -152,22 +134,6 @@ def train(options: argparse.Namespace, params: Params, learn: Images, hold: Imag
 
 
 # -------------------------------------------------------------------------------------------------- pictures
-
-
-def picture_of_loss(curve: Curve, title: str) -> Figure:
-    """Both losses against the step, on a logarithmic scale."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    axes.semilogy(range(1, len(curve.batch) + 1), curve.batch, color="#a9c4e4", lw=0.7, label="each batch")
-    axes.semilogy(
-        *zip(*curve.held_out, strict=True), color="#c8501e", lw=1.8, marker="o", ms=3.5, label="held-out images"
-    )
-    axes.set(xlabel="step", ylabel="cross-entropy (nats per image)", xlim=(0, len(curve.batch)))
-    axes.set_title(title, loc="left")
-    axes.grid(color="#e6e6e6", lw=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    return figure
 
 
 def picture_of_predictions(images: Images, p: np.ndarray, title: str) -> Figure:
@@ -212,32 +178,6 @@ def command() -> argparse.ArgumentParser:
     return parser
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """Reads a whole number."""
-
-    def read(text: str) -> int:
-        if not least <= int(text) < 2**31:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text}")
-        return int(text)
-
-    read.__name__ = "whole number"
-    return read
-
-
-def positive(text: str) -> float:
-    """Reads a number above zero."""
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return float(text)
-
-
-def folder(text: str) -> Path:
-    """Reads a folder, which may not exist yet."""
-    if Path(text).exists() and not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"expected a folder, got the file {text}")
-    return Path(text)
-
-
 def check_batch_size(size: int, devices: int, images: int) -> None:
     """ValueError for a batch that cannot be drawn, or not divided over the devices."""
     if size > images:
@@ -274,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     accuracy = right / len(hold.labels)
     options.out.mkdir(parents=True, exist_ok=True)
     title = f"{accuracy:.2%} of held-out digits read right ({right} of {len(hold.labels)})"
-    picture_of_loss(curve, title).savefig(options.out / "loss.png", dpi=120)
+    picture_of_loss(curve, "nats per image", "held-out images", title).savefig(options.out / "loss.png", dpi=120)
     picture_of_predictions(hold, p, title).savefig(options.out / "predictions.png", dpi=120)
     print(f"{options.steps} steps in {seconds:.1f} s, loss of the last batch {curve.batch[-1]:.6f}")
     print(f"{title}: see {options.out / 'loss.png'}, {options.out / 'predictions.png'}")
