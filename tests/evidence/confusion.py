@@ -77,7 +77,7 @@ NAMED: dict[str, tuple[str, ...]] = {
 class Verdict(NamedTuple):
     rule: str
     mutation: Mutation
-    arguments: bool  # the arguments that are wrong are those named
+    arguments: bool  # errors are found, and only in the map that was spoiled
     first: str  # the cause of the first finding
     right: bool  # a cause that names the mutation is among the first two findings of every wrong argument
     seconds: float
@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     missed = [v for v in found if not v.right or not v.arguments]
     lines = [
         f"{len(found)} mutants of {len({v.rule for v in found})} rules: the right cause among the first two findings "
-        f"about every wrong argument for {_share(v.right for v in found)}, the right arguments for "
+        f"about every wrong argument for {_share(v.right for v in found)}, errors only in the map that was spoiled for "
         f"{_share(v.arguments for v in found)}; {np.mean([v.seconds for v in found]):.1f} s each.",
         f"Right rules: {_counted(right)}.",
         f"Random wrong rules: {_counted(wild)}.",
