@@ -1,4 +1,8 @@
-"""Transformations: jit, checkpoint, scan, and vmap over every choice of arguments change nothing."""
+"""Transformations: jit, checkpoint, scan, and vmap over every choice of arguments change nothing.
+
+One case of each rule goes through them all, the others through the vmap over all of their arguments: of what a
+transformation does with a rule, options and shapes change that alone.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,12 @@ import pytest
 from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import CASES, FIRST, Problem, assert_all_close, assert_close, draws, each, name, truth, vjp
+from .truth import CASES, FIRST, FULLEST, Problem, assert_all_close, assert_close, draws, each, name, truth, vjp
 
 BATCH = 3
 
 
-@each()
+@each(FULLEST)
 @pytest.mark.parametrize("transform", [jax.jit, jax.checkpoint], ids=["jit", "checkpoint"])
 def test_at_a_point(case: Case, transform: Callable[[Any], Any]) -> None:
     """The derivative of a jitted or checkpointed function, itself jitted."""
@@ -34,11 +38,11 @@ def test_at_a_point(case: Case, transform: Callable[[Any], Any]) -> None:
 
 
 def _subsets() -> list[Any]:
-    """Each case with each choice of leaves to batch; of many leaves, one, all, and all but one."""
+    """Each case with all leaves batched, and one case of each rule with each of them alone."""
     out = []
     for case in CASES:
         n = len(draws(case))
-        sizes = range(1, n + 1) if n <= 2 else {1, n}
+        sizes = {1, n} if any(case is c for c in FULLEST) else {n}
         out += [
             pytest.param(case, chosen, id=f"{name(case)}-batched{''.join(map(str, chosen))}")
             for size in sizes
@@ -85,7 +89,7 @@ def test_vmap(case: Case, batched: tuple[int, ...]) -> None:
     assert_all_close(bars, summed, p, "vjp of vmap, cotangent of")
 
 
-@each()
+@each(FULLEST)
 def test_scan(case: Case) -> None:
     """A loop over the first argument, the others closed over, whose results add up in the carry."""
     p = Problem.of(case)

@@ -15,6 +15,9 @@ from vjpkit.catalogue import CASES as CASES
 from vjpkit.check.compiling import jit
 from vjpkit.core import Case, Draw, Rule, inline
 from vjpkit.core.calling import with_options
+from vjpkit.core.case import fullest
+
+FULLEST = [CASES[i] for i in fullest(CASES)]  # one case of each rule
 
 # A wrong rule differs in the first digits; two right ones, in float64, only where they round and sum otherwise.
 FLOAT64 = 4096 * np.finfo(np.float64).eps
