@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vjpkit import check
 from vjpkit.core import elementwise, registry, rule
 
 
@@ -168,3 +169,24 @@ def test_repeated_layers_share_one_program():
     text = jax.jit(jax.grad(chain)).lower(X).as_text()
     assert text.count("func.func private @scaled_dense_vjp") == 1
     assert text.count("call @scaled_dense_vjp") == 8
+
+
+def test_a_call_without_a_derivative_goes_by_fwd_where_that_is_asked_for():
+    """The primal says what is meant and raises its errors; it is never run."""
+
+    @rule(static=("n",))
+    def total(x, *, n=2):
+        if x.ndim != 1:
+            raise ValueError("total: one axis, please")
+        return (x[:, None] * jnp.ones(n)).sum(0)
+
+    total.defrule(
+        fwd=lambda x, n: (jnp.full(n, x.sum()), x),
+        jvp=lambda x, x_dot, n: jnp.full(n, x_dot.sum()),
+        by_fwd=True,
+    )
+    np.testing.assert_array_equal(total(jnp.arange(3.0)), [3, 3])
+    assert "mul" not in str(jax.make_jaxpr(total)(jnp.arange(3.0)))
+    assert check(total, "i").ok
+    with pytest.raises(ValueError, match="one axis, please"):
+        total(jnp.ones((2, 2)))

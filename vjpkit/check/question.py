@@ -74,7 +74,7 @@ class Question:
             fn=self._called,
             layout=self._layout,
             subject=subject,
-            reference=self._reference(flat),
+            reference=self._reference(),
             of_primal=self.reference is None,
             points=points,
             given=given,
@@ -125,10 +125,11 @@ class Question:
         mode, candidate = self.formula
         return Formula(self._called, candidate, mode, tuple(self._argument_names())).mounted(self._args)
 
-    def _reference(self, flat: Fn) -> Modes:
-        if self.reference is None:
-            return Modes(plain(flat))
-        return Modes(self._layout.flat(with_options(self.reference, self.static, self._options)))
+    def _reference(self) -> Modes:
+        if self.reference is not None:
+            return Modes(self._layout.flat(with_options(self.reference, self.static, self._options)))
+        primal = with_options(self.fn.primal, self.static, self._options) if isinstance(self.fn, Rule) else self._called
+        return Modes(plain(self._layout.flat(primal)))
 
     def _held_against(self, flat: Fn, at: Point) -> str:
         """What the reference is, in words; CheckError where the function gives its arguments' memory away."""

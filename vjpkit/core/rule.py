@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
+import jax
 from jax import tree_util as tu
 
 from vjpkit.core import mounting
@@ -50,7 +51,14 @@ class Rule:
         registry.add(self)
 
     def defrule(
-        self, *, fwd: Fn, jvp: Fn | None = None, vjp: Fn | None = None, recompute: bool = False, opaque: bool = False
+        self,
+        *,
+        fwd: Fn,
+        jvp: Fn | None = None,
+        vjp: Fn | None = None,
+        recompute: bool = False,
+        opaque: bool = False,
+        by_fwd: bool = False,
     ) -> Rule:
         """Give the rule its functions; a map that is left out is the transpose of the other, taken by JAX.
 
@@ -60,6 +68,8 @@ class Rule:
                  opaque: fwd is one equation, so that it may be a loop, a callback or a kernel that JAX cannot
                  differentiate, at every order; residuals that are neither inputs nor outputs are still
                  differentiated through fwd where a higher order asks for it.
+                 by_fwd: a call without a derivative goes by fwd, too: the primal says what is meant, raises the
+                 named errors, and would take more memory.
         Returns: the rule itself.
         Raises:  RuleError where neither jvp nor vjp is given.
         """
@@ -67,7 +77,13 @@ class Rule:
             raise RuleError(f"{self.name}: a rule needs a jvp or a vjp; defrule got neither")
         self.fwd, self.jvp, self.vjp = options_by_keyword(fwd, self.static), jvp, vjp
         self.recompute, self.opaque = recompute, opaque
+        if by_fwd:
+            self.evaluate = self._by_fwd
         return self
+
+    def _by_fwd(self, *args: Any, **static: Any) -> Any:
+        jax.eval_shape(functools.partial(options_by_keyword(self.primal, self.static), **static), *args)  # its errors
+        return self.fwd(*args, **static)[0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if mounting.current() == "custom_vjp":

@@ -10,7 +10,7 @@ from jax.nn import log_softmax
 from vjpkit.core import DtypeError, ShapeError, rule
 from vjpkit.core.answers import show, spec
 from vjpkit.losses.arguments import FLOAT, check_dtype, wide
-from vjpkit.losses.output_layer import BlockSize, Grid, Layer, call_by_blocks, check_form, dot
+from vjpkit.losses.output_layer import BlockSize, Grid, Layer, check_form, dot
 from vjpkit.losses.surprisal import Part, marked_surprisal, surprisal
 
 
@@ -88,8 +88,7 @@ def clip_loss_vjp(res, g, *, block_size):  # ū = σ s v    v̄ = σ sᵀ u    �
     return (scale * u_bar).astype(u.dtype), (scale * v_bar).astype(v.dtype), scale_bar
 
 
-clip_loss.defrule(fwd=clip_loss_fwd, jvp=clip_loss_jvp, vjp=clip_loss_vjp)
-call_by_blocks(clip_loss)
+clip_loss.defrule(fwd=clip_loss_fwd, jvp=clip_loss_jvp, vjp=clip_loss_vjp, by_fwd=True)
 
 
 def _block(pairs, u, v, scale, i, j):

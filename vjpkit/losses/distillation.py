@@ -13,7 +13,7 @@ from vjpkit.core import ShapeError, rule
 from vjpkit.core.answers import show, spec
 from vjpkit.core.chunks import Blocks, over
 from vjpkit.losses.arguments import BOOL, bounded, check_dtype, wide
-from vjpkit.losses.output_layer import Grid, Layer, call_by_blocks, check_form, check_layer, part
+from vjpkit.losses.output_layer import Grid, Layer, check_form, check_layer, part
 
 OPTIONS = ("beta", "temperature", "softcap", "teacher_softcap", "tied", "teacher_tied", "block_size")
 
@@ -132,8 +132,7 @@ def linear_divergence_vjp(res, g, *, beta, **form):  # h̄ = g s Wᵀ    W̄ = �
     return h_bar, w_bar, teacher_h_bar, teacher_w_bar, b_bar, teacher_b_bar, None
 
 
-linear_divergence.defrule(fwd=linear_divergence_fwd, jvp=linear_divergence_jvp, vjp=linear_divergence_vjp)
-call_by_blocks(linear_divergence)
+linear_divergence.defrule(fwd=linear_divergence_fwd, jvp=linear_divergence_jvp, vjp=linear_divergence_vjp, by_fwd=True)
 
 
 def _terms(log_p, log_q, beta):  # β q ln(q/m) + (1 − β) p ln(p/m)

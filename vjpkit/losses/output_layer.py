@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from vjpkit.core import DtypeError, Rule, ShapeError
+from vjpkit.core import DtypeError, ShapeError
 from vjpkit.core.answers import show, spec
 from vjpkit.core.chunks import Blocks, over
 from vjpkit.losses.arguments import FLOAT, check_dtype, wide
@@ -144,18 +144,6 @@ def dot(a: Array, b: Array, of_a: int, of_b: int) -> Array:
     """Σ over these two axes, in float32 at least."""
     dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
     return jax.lax.dot_general(a, b, (((of_a,), (of_b,)), ((), ())), preferred_element_type=dtype)
-
-
-def call_by_blocks(rule: Rule) -> None:
-    """Has a call without a derivative go by fwd: the primal says what is meant, and has all logits at once."""
-    primal = rule.evaluate
-
-    def by_blocks(*args: Any, **options: Any) -> Array:
-        jax.eval_shape(functools.partial(primal, **options), *args)  # for its named errors
-        loss: Array = rule.fwd(*args, **options)[0]
-        return loss
-
-    rule.evaluate = by_blocks
 
 
 def check_layer(function: str, h: Array, w: Array, b: Array | None, tied: bool, prefix: str = "") -> int:

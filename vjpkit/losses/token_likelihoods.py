@@ -10,7 +10,7 @@ from jax.nn import log_softmax, logsumexp
 from vjpkit.core import rule
 from vjpkit.losses.arguments import wide
 from vjpkit.losses.labelled import Labelled, Targets, check, check_targets
-from vjpkit.losses.output_layer import BlockSize, call_by_blocks
+from vjpkit.losses.output_layer import BlockSize
 from vjpkit.losses.surprisal import Part, marked_surprisal, surprisal
 
 # --------------------------------------------------------------------------------- linear cross-entropy
@@ -137,8 +137,9 @@ def linear_cross_entropy_vjp(
     return (g * h_bar).astype(h.dtype).reshape(h.shape), w_bar, None, b_bar, weights_bar
 
 
-linear_cross_entropy.defrule(fwd=linear_cross_entropy_fwd, jvp=linear_cross_entropy_jvp, vjp=linear_cross_entropy_vjp)
-call_by_blocks(linear_cross_entropy)
+linear_cross_entropy.defrule(
+    fwd=linear_cross_entropy_fwd, jvp=linear_cross_entropy_jvp, vjp=linear_cross_entropy_vjp, by_fwd=True
+)
 
 
 # -------------------------------------------------------------------------------------- linear log-probs
@@ -228,8 +229,7 @@ def linear_log_probs_vjp(res, g, **form):  # h̄ = g (1ₖ − p) Wᵀ    W̄ = 
     return (g * h_bar).astype(h.dtype).reshape(h.shape), w_bar, None, b_bar
 
 
-linear_log_probs.defrule(fwd=linear_log_probs_fwd, jvp=linear_log_probs_jvp, vjp=linear_log_probs_vjp)
-call_by_blocks(linear_log_probs)
+linear_log_probs.defrule(fwd=linear_log_probs_fwd, jvp=linear_log_probs_jvp, vjp=linear_log_probs_vjp, by_fwd=True)
 
 
 def _own_slopes(x, marked, row):  # 1ₖ − p
