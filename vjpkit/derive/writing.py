@@ -15,6 +15,7 @@ import numpy as np
 from vjpkit.check import check
 from vjpkit.check.arguments import drawn, specified
 from vjpkit.core.rule import Rule
+from vjpkit.core.signature import options_by_keyword
 from vjpkit.derive.errors import DeriveError
 from vjpkit.derive.linearise import floats, linearise
 from vjpkit.derive.module import RESERVED, Module
@@ -42,7 +43,7 @@ def write_rule(f: Callable[..., Any], *args: Any, name: str = "", **options: Any
         raise DeriveError(f"write_rule: {name!r} cannot be a rule's name; give another with name=")
     function, every = f, args
     if isinstance(f, Rule):
-        function, (every, options) = f.evaluate, f.complete(args, options)
+        function, (every, options) = options_by_keyword(f.primal, f.static), f.complete(args, options)
     given = _given(name, f, args)
     fixed = {k: a for k, a in enumerate(every) if k not in given}
 
