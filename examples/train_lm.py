@@ -31,6 +31,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lm_model import OURS, PLAIN, Layers, Params
 from tqdm import tqdm
 
+from vjpkit import nn
+
 WHOLE, DIVIDED = PartitionSpec(), PartitionSpec("batch")
 State = dict[str, Any]  # params, and what the optimiser remembers
 Step = Callable[[State, Any], tuple[State, Any]]
@@ -137,7 +139,7 @@ def sample(params: Params, prompt: np.ndarray, options: argparse.Namespace) -> n
     @jax.jit
     def following(ids: Any, i: Any, key: Any) -> Any:
         x = lm_model.features(OURS, params, ids[None], options.heads)[0, i]
-        return jax.random.categorical(jax.random.fold_in(key, i), lm_model.nn.attend(x, params["table"]) / 0.8)
+        return jax.random.categorical(jax.random.fold_in(key, i), nn.attend(x, params["table"]) / 0.8)
 
     ids = np.zeros(length, np.int32)
     ids[: len(prompt)] = prompt

@@ -49,13 +49,6 @@ def block(x: Array, gain: Array, wq: Array, wk: Array, wv: Array, wo: Array, w1:
 BLOCK = (k(2, 7, 16), k(16), k(16, 16), k(16, 16), k(16, 16), k(16, 16), k(16, 64), k(64, 16))
 
 
-def linear_network(w1: Array, w2: Array, w3: Array, x: Array) -> Array:
-    z1 = w1 @ x
-    z2 = w2 @ z1
-    z3 = w3 @ z2
-    return jnp.sum(z3**2) / 2
-
-
 def near(counted: int, measured: int) -> bool:
     return measured / 1.5 <= counted <= measured * 1.5
 

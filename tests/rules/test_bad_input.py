@@ -172,7 +172,6 @@ NORMS = (
 
 # ------------------------------------------------------------------------------------------------- windows
 
-MAX_AND_AVG = (nn.max_pool, nn.avg_pool)
 RESIZED = (
     (nn.adaptive_avg_pool, "output_shape"),
     *((r, "factors") for r in (nn.upsample_nearest, nn.upsample_bilinear, nn.pixel_shuffle, nn.pixel_unshuffle)),

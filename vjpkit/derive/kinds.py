@@ -41,15 +41,11 @@ def kind(equations: Sequence[Equation], x: Value, y: Value, name: str) -> Kind:
         return _contraction(contraction, x, m, n)
     moves = [e for e in equations if e.op not in FREE]
     if not moves and equations:
-        return _movement(equations, x, y)
-    if [e.op for e in equations if e.op not in FREE] == ["reduce_sum"] and not _touches(equations, x):
+        return _movement(x, y)
+    if [e.op for e in equations if e.op not in FREE] == ["reduce_sum"]:
         axes = tuple(next(e for e in equations if e.op == "reduce_sum").params["axes"])
         return Kind("kronecker", f"broadcast: adjoint of the sum over {_axes(axes)}", dense(m, n))
     return _by_axes(equations, x, y)
-
-
-def _touches(equations: Sequence[Equation], x: Value) -> bool:
-    return any(e.op not in FREE and e.op != "reduce_sum" for e in equations)
 
 
 def _contraction(eqn: Equation, x: Value, m: int, n: int) -> Kind:
@@ -81,7 +77,7 @@ def _contraction(eqn: Equation, x: Value, m: int, n: int) -> Kind:
     return Kind("kronecker", side, factor)
 
 
-def _movement(equations: Sequence[Equation], x: Value, y: Value) -> Kind:
+def _movement(x: Value, y: Value) -> Kind:
     if y.size == x.size:
         return Kind("permutation", "the same movement, back", identity(x.size))
     if y.size > x.size:

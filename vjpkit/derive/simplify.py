@@ -14,8 +14,6 @@ from vjpkit.derive.program import Equation, Value, alive, equations_of, number, 
 
 NOTHING = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "pvary", "reduce_precision_noop", "pcast"}
 
-MOVES = ("broadcast_in_dim", "reshape", "convert_element_type", "transpose", "squeeze")
-
 
 def simplify(equations: Sequence[Equation], outputs: Sequence[Value]) -> tuple[list[Equation], list[Value]]:
     """Equations with the same outputs, aliases followed, common terms shared, dead ones dropped."""

@@ -44,7 +44,7 @@ def write_rule(f: Callable[..., Any], *args: Any, name: str = "", **options: Any
     function, every = f, args
     if isinstance(f, Rule):
         function, (every, options) = options_by_keyword(f.primal, f.static), f.complete(args, options)
-    given = _given(name, f, args)
+    given = _given(name, args)
     fixed = {k: a for k, a in enumerate(every) if k not in given}
 
     def called(*arrays: Any) -> Any:
@@ -92,7 +92,7 @@ def _written(f: Any, called: Callable[..., Any], name: str, params: list[str], a
         return Module(d, name, trees, out_tree, sentence).source
 
 
-def _given(name: str, f: Any, args: Sequence[Any]) -> dict[int, Any]:
+def _given(name: str, args: Sequence[Any]) -> dict[int, Any]:
     """The arguments that are arrays or trees of them, drawn where they are described, by their places."""
     if not args:
         raise DeriveError(f'write_rule: {name} needs arguments to be traced at: arrays, or shapes such as "b i"')

@@ -58,7 +58,7 @@ def _stale(w: Workings, k: int) -> Iterator[Behaviour]:
     if len(w.places) < 2:
         return
     vectors = [w.probes[i].vectors for i in w.of_arm(k)]
-    first, last = w.of_arm(k)[0], w.of_arm(k)[-1]
+    last = w.of_arm(k)[-1]
     there = w.asked.select(k, w.answer_to(w.places[w.probes[last].place], vectors[0]))
     if not _equal(there, w.got[k][0]):
         return
@@ -66,7 +66,6 @@ def _stale(w: Workings, k: int) -> Iterator[Behaviour]:
     here = w.asked.select(k, w.answer_to(w.places[0], w.probes[last].vectors))
     if _close(here, right) and not _close(w.got[k][0], w.want[k][0]):
         yield "stale", "at another point it still answers for the given arguments", "keep residuals of this call"
-    del first
 
 
 def _constant(w: Workings, k: int) -> Iterator[Behaviour]:

@@ -47,7 +47,7 @@ def operand_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]
         known = w.pool.find(a)
         name = known.name if known else said.get(v, "a value")
         if v in d.program.linear:
-            yield from _of_vectors(w, d, v, said)
+            yield from _of_vectors(d, v, said)
             continue
         fixed = v in d.program.constants
         for other_name, other, at in _others(w, d, v, said):
@@ -101,7 +101,7 @@ def _scaling(d: Derived, k: int, i: int, c: float) -> Edit:
     return lambda x: eqn([c * a if j == i else a for j, a in enumerate(x)])
 
 
-def _of_vectors(w: Workings, d: Derived, v: int, said: dict[int, str]) -> Iterator[Mistake]:
+def _of_vectors(d: Derived, v: int, said: dict[int, str]) -> Iterator[Mistake]:
     """One linear value for another."""
     shape = np.shape(d.base[0][v])
     before = [u for u in range(v) if u in d.program.linear and np.shape(d.base[0][u]) == shape]

@@ -12,12 +12,11 @@ import numpy as np
 from vjpkit.check.diagnosis.mistakes import Mistake, at_steps, where
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.sum_mistakes import Found, summed
-from vjpkit.check.diagnosis.workings import Derived, Workings
+from vjpkit.check.diagnosis.workings import Derived
 
 
-def operation_mistakes(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
+def operation_mistakes(d: Derived, mends: bool) -> Iterator[Mistake]:
     """What the operations on linear values, and in the candidate on all values, could be mistaken for."""
-    del w
     for k, eqn in enumerate(d.program.equations):
         if d.program.steps(k)[0] != k or len(eqn.outputs) != 1:
             continue
@@ -36,9 +35,8 @@ def operation_mistakes(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake
             )
 
 
-def untransposed(w: Workings, d: Derived) -> Iterator[Mistake]:
+def untransposed(d: Derived) -> Iterator[Mistake]:
     """A value of the candidate that was transposed and laid out in its old shape again: before that it was right."""
-    del w
     made = {eqn.outputs[0]: eqn for eqn in d.program.equations if eqn.name in ("transpose", "reshape", "copy")}
     for v in made:
         u, turned = v, False

@@ -66,9 +66,8 @@ class Asked:
         out = jax.tree.leaves(self.f(*self.rebuilt(arrays)))
         return [out[i] for i in self.spoken]
 
-    def flat_function(self, arrays: Sequence[Any]) -> Fn:
+    def flat_function(self) -> Fn:
         """`value` as plain JAX, with every custom rule taken out."""
-        del arrays
         return lambda *a: list(plain(lambda x, _: tuple(self.value(*x)))(a, ()))
 
     @property

@@ -70,18 +70,18 @@ class Search:
         yield self._whole
         yield lambda: self._all(slope_mistakes(w))
         yield lambda: self._all(factor_mistakes(w, w.sloped, False))
-        yield lambda: self._all(operation_mistakes(w, w.sloped, False))
-        yield lambda: self._all(kept_sums(w, w.sloped, False))
+        yield lambda: self._all(operation_mistakes(w.sloped, False))
+        yield lambda: self._all(kept_sums(w.sloped, False))
         yield lambda: self._paths(w.sloped, False)
         yield lambda: self._paths(w.truth, False)
         yield self._ratios
-        yield lambda: self._all(operation_mistakes(w, w.truth, False))
+        yield lambda: self._all(operation_mistakes(w.truth, False))
         candidate = w.trace_candidate()
         if candidate is not None:
             wrong = set(self.wrong) if w.asked.kind == "vjp" else set(range(len(candidate.program.outputs)))
-            yield lambda: self._all(operation_mistakes(w, candidate, True))
-            yield lambda: self._all(kept_sums(w, candidate, True))
-            yield lambda: self._all(untransposed(w, candidate))
+            yield lambda: self._all(operation_mistakes(candidate, True))
+            yield lambda: self._all(kept_sums(candidate, True))
+            yield lambda: self._all(untransposed(candidate))
             yield lambda: self._all(factor_mistakes(w, candidate, True))
             yield lambda: self._paths(candidate, True)
             yield lambda: self._all(number_mends(w, candidate, wrong))
@@ -206,7 +206,7 @@ class Search:
         w = self.w
         wrong = set(self.wrong) if w.asked.kind == "vjp" else set(range(len(candidate.program.outputs)))
         mends = [
-            *operation_mistakes(w, candidate, True),
+            *operation_mistakes(candidate, True),
             *factor_mistakes(w, candidate, True),
             *operand_mends(w, candidate, wrong),
         ]

@@ -255,6 +255,3 @@ def _axes(node: ast.AST) -> Iterator[tuple[str, ast.expr, float]]:
 def respelled_name(text: str) -> str:
     """An expression of an edit as a person writes it."""
     return text.replace(f"{_ARRAYS}.", "jnp.")
-
-
-__all__ = ["Respelled", "Source", "mended", "respelled_name"]

@@ -10,14 +10,13 @@ import numpy as np
 
 from vjpkit.check.diagnosis.mistakes import Mistake, where
 from vjpkit.check.diagnosis.programs import Edit, Equation
-from vjpkit.check.diagnosis.workings import Derived, Workings
+from vjpkit.check.diagnosis.workings import Derived
 
 Found = tuple[str, str, str, float, Edit]  # cause, detail, fix, cost, what the equation computes instead
 
 
-def kept_sums(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
+def kept_sums(d: Derived, mends: bool) -> Iterator[Mistake]:
     """A sum with its axes kept, as in `sum(0, keepdims=True)`, over other axes."""
-    del w
     for k, eqn in enumerate(d.program.equations):
         if eqn.name not in ("reduce_sum", "reduce_max") or d.program.steps(k)[0] != k or not eqn.params["axes"]:
             continue

@@ -84,7 +84,7 @@ class Workings:
 
     def _truth(self) -> None:
         asked, n = self.asked, len(self.asked.arrays)
-        self.plain = asked.flat_function(asked.point)
+        self.plain = asked.flat_function()
         try:
             self.truth = self._derived(asked.derivative(self.plain), n)
         except Exception:  # a loop that only its custom rule can differentiate
