@@ -37,7 +37,7 @@ from vjpkit.core.calling import with_options
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "scoreboard.md"
 RULES = ("dense", "gelu", "softmax", "l2_loss")
-PARTS = 24  # that the items are dealt out in
+PARTS = 72  # that the items are dealt out in: programs stay in a process
 Fn = Callable[..., Any]
 SEEDED, MUTANTS, CORRECT, OTHERS = "seeded bugs", "mechanical mutants", "correct rules", "correct functions"
 
@@ -75,13 +75,13 @@ def items(rules: Sequence[str], families: Sequence[str] = FAMILIES) -> Iterator[
 # -------------------------------------------------------------------------------------------- the checkers
 
 
-def vjpkit_check(fn: Fn, args: Any) -> bool:
-    return check(fn, *args).ok
+def vjpkit_check(item: Item) -> bool:
+    return check(item.fn, *item.args).ok
 
 
-def jax_check_grads(fn: Fn, args: Any, dtype: Any) -> bool:
+def jax_check_grads(item: Item, dtype: Any) -> bool:
     """Of the float leaves alone: an integer argument is an error to check_grads."""
-    floats, of_floats = only_floats(fn, drawn(specified(args), 0, dtype), dtype)
+    floats, of_floats = only_floats(item.fn, drawn(specified(item.args), 0, dtype), dtype)
     try:
         jax.jvp(of_floats, floats, floats)
         modes = ("fwd", "rev")
@@ -94,12 +94,14 @@ def jax_check_grads(fn: Fn, args: Any, dtype: Any) -> bool:
     return True
 
 
-def torch_gradcheck(fn: Fn, args: Any, fast_mode: bool) -> bool:
+def torch_gradcheck(item: Item, fast_mode: bool) -> bool:
+    """Compiled, unless it is a seeded bug: some of them remember, which compilation would hide."""
     import torch
     from torch.autograd.gradcheck import GradcheckError
 
-    floats, of_floats = only_floats(fn, drawn(specified(args), 0, jnp.float64), jnp.float64)
-    function = torch_function(lambda *x: jax.tree.leaves(of_floats(*x)), len(floats))
+    floats, of_floats = only_floats(item.fn, drawn(specified(item.args), 0, jnp.float64), jnp.float64)
+    compiled = (lambda f: f) if item.group == SEEDED else jax.jit
+    function = torch_function(lambda *x: jax.tree.leaves(of_floats(*x)), len(floats), compiled)
     inputs = [torch.tensor(np.asarray(a), requires_grad=True) for a in floats]
     try:
         torch.autograd.gradcheck(function, inputs, fast_mode=fast_mode)
@@ -109,7 +111,7 @@ def torch_gradcheck(fn: Fn, args: Any, fast_mode: bool) -> bool:
     return True
 
 
-def torch_function(fn: Fn, n: int) -> Fn:
+def torch_function(fn: Fn, n: int, compiled: Callable[[Fn], Fn]) -> Fn:
     """A function of n float64 arrays for torch, whose derivatives, of every order, are those that JAX takes of it."""
     import torch
 
@@ -119,8 +121,11 @@ def torch_function(fn: Fn, n: int) -> Fn:
     def tensors(values: Any) -> tuple[Any, ...]:
         return tuple(torch.tensor(np.asarray(v)) for v in values)
 
-    def answers(*x: Any) -> tuple[Any, ...]:
-        return tuple(fn(*x))
+    answers = compiled(lambda *x: tuple(fn(*x)))
+
+    @functools.cache
+    def pulled(m: int) -> Fn:
+        return torch_function(lambda *xg: jax.vjp(answers, *xg[:n])[1](xg[n:]), n + m, compiled)
 
     class Function(torch.autograd.Function):
         @staticmethod
@@ -130,8 +135,7 @@ def torch_function(fn: Fn, n: int) -> Fn:
 
         @staticmethod
         def backward(ctx: Any, *g: Any) -> Any:
-            pulled = torch_function(lambda *xg: jax.vjp(answers, *xg[:n])[1](xg[n:]), n + len(g))
-            return pulled(*ctx.saved_tensors, *g)
+            return pulled(len(g))(*ctx.saved_tensors, *g)
 
     def called(*x: Any) -> Any:
         out = Function.apply(*x)
@@ -153,7 +157,7 @@ def only_floats(fn: Fn, args: Any, dtype: Any) -> tuple[tuple[Any, ...], Fn]:
     return tuple(jnp.asarray(leaves[i], dtype) for i in at), of_floats
 
 
-CHECKERS: dict[str, Callable[[Fn, Any], bool]] = {
+CHECKERS: dict[str, Callable[[Item], bool]] = {
     "vjpkit.check": vjpkit_check,
     "check_grads, float64": functools.partial(jax_check_grads, dtype=jnp.float64),
     "check_grads, float32": functools.partial(jax_check_grads, dtype=jnp.float32),
@@ -177,7 +181,7 @@ def score(item: Item) -> Score:
     said = []
     for ask in CHECKERS.values():
         try:
-            passed = ask(item.fn, item.args)
+            passed = ask(item)
         except Exception as error:
             kind = type(error).__name__
             said.append(f"error: {kind}" if item.right else f"caught, by a {kind}")

@@ -124,7 +124,7 @@ def test_scores_of_a_bug_and_of_a_right_function(monkeypatch: Any) -> None:
 
 def test_torch_sees_the_same_function() -> None:
     torch = pytest.importorskip("torch")
-    f = scoreboard.torch_function(lambda x, y: [jnp.sin(x) * y], 2)
+    f = scoreboard.torch_function(lambda x, y: [jnp.sin(x) * y], 2, jax.jit)
     x, y = (torch.tensor(np.array(v), requires_grad=True) for v in ([0.5, 1.0], [2.0, 3.0]))
     assert torch.autograd.gradcheck(f, (x, y))
     assert torch.autograd.gradgradcheck(f, (x, y))
