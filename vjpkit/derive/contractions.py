@@ -53,7 +53,12 @@ def subscripts(eqn: Equation) -> tuple[str, str, str]:
 
 
 def _product(w: Writer, a: Value, b: Value, left: str, right: str, out: str) -> Text | None:
-    """With @, turned where that is needed; the operands change places where the result asks for it."""
+    """With @, turned where that is needed; the operands change places where the result asks for it.
+
+    What sums over nothing, of a number and an array, is their product.
+    """
+    if "" in (left, right) and out in (left, right):
+        return binary(w.text(a), "*", w.text(b), TIMES)
     for x, y, s, t in ((a, b, left, right), (b, a, right, left)):
         found = _matmul(w, x, y, s, t, out)
         if found is not None:

@@ -80,6 +80,9 @@ def express(w: Writer, eqn: Equation) -> Text:
 
     Raises:  DeriveError that names the operation and its line where it is not covered.
     """
+    if eqn.op == "ge" and (k := _diagonal(w, eqn)) is not None:
+        rows, columns = eqn.outputs[0].shape
+        return call("jnp.tri", str(rows), str(columns), *([str(k)] if k else []), dtype="bool")
     if eqn.op in INFIX:
         a, b = w.operands(eqn)
         sign, level = INFIX[eqn.op]
@@ -110,11 +113,36 @@ def _reduction(w: Writer, eqn: Equation) -> Text:
     return Text(f"{w.text(x).atom}.{REDUCTIONS[eqn.op]}({arguments})")
 
 
+def _diagonal(w: Writer, eqn: Equation) -> int | None:
+    """k of the mask j ≤ i + k: row index, shifted by k, ≥ column index; None for another comparison."""
+    rows, columns = (w.makers.get(v) for v in eqn.inputs)
+    k = 0
+    if rows is not None and rows.op == "add" and rows.inputs[1].number is not None:
+        k, rows = int(rows.inputs[1].number), w.makers.get(rows.inputs[0])
+    if rows is None or columns is None or not rows.op == columns.op == "iota" or len(eqn.outputs[0].shape) != 2:
+        return None
+    return k if (rows.params["dimension"], columns.params["dimension"]) == (0, 1) else None
+
+
 def _divide(w: Writer, eqn: Equation) -> Text:
     if jnp.issubdtype(eqn.outputs[0].dtype, jnp.integer):
         return call("jax.lax.div", *(w.text(v).code for v in eqn.inputs))
     a, b = w.operands(eqn)
+    if _averages(w, eqn) and ".sum(" in a.code:
+        before, _, after = a.code.rpartition(".sum(")
+        return Text(f"{before}.mean({after}")
     return binary(a, "/", b, TIMES)
+
+
+def _averages(w: Writer, eqn: Equation) -> bool:
+    """Whether a sum that nobody else reads is divided by the number of its terms."""
+    v, n = eqn.inputs
+    while v in w.waiting:
+        v = w.waiting[v].inputs[0]
+    total = w.makers.get(v)
+    if total is None or total.op != "reduce_sum" or v not in w.reductions or w.uses[v] > 1:
+        return False
+    return n.number == total.inputs[0].size / max(v.size, 1) and w.text(v).code.endswith(")")
 
 
 def _negative(w: Writer, eqn: Equation) -> Text:

@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from vjpkit.core.inline import rewrite
-from vjpkit.core.primitives import equation_jaxpr, jaxpr_as_fun
+from vjpkit.core.primitives import jaxpr_as_fun
+from vjpkit.derive.algebra import Makers, Shorter, shortened
 from vjpkit.derive.errors import DeriveError
+from vjpkit.derive.plain import Plain
 from vjpkit.derive.program import Equation, Namer, Program, Value, alive, dependent, equations_of, number, unfold
 from vjpkit.derive.simplify import simplify
 from vjpkit.derive.slopes import gather
@@ -45,7 +47,7 @@ def floats(x: Any) -> bool:
 
 def linearise(f: Callable[..., Sequence[Any]], leaves: Sequence[Any], name: Namer) -> Derivation:
     """The programs of a function from leaves to leaves."""
-    plain = jaxpr_as_fun(rewrite(jax.make_jaxpr(f)(*leaves), _plain))
+    plain = jaxpr_as_fun(rewrite(jax.make_jaxpr(f)(*leaves), Plain()))
     moving = [i for i, x in enumerate(leaves) if floats(x)]
 
     def joint(values: Sequence[Any], dots: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -84,15 +86,20 @@ def _assemble(
     results: tuple[list[Value], list[Value], list[Value]],
 ) -> Derivation:
     ys, rest, out_dots = results
+    written = {v for e in alone.equations for v in e.outputs}  # these stay as they are
+
+    def algebra(eqn: Equation, makers: Makers) -> Shorter:
+        return None if eqn.outputs[0] in written else shortened(eqn, makers)
+
     equations, out_dots = gather(equations, given, out_dots)
-    equations, ends = simplify(equations, [*ys, *rest, *out_dots])
+    equations, ends = simplify(equations, [*ys, *rest, *out_dots], algebra=algebra)
     ys, rest, out_dots = ends[: len(ys)], ends[len(ys) : len(ys) + len(rest)], ends[len(ys) + len(rest) :]
     linear = dependent(equations, given)
     tangent = [e for e in equations if any(v in linear for v in e.inputs)]
     cotangents = [Value(v.shape, v.dtype) for v in out_dots]
     backwards, bars = transpose(tangent, given, out_dots, cotangents, linear)
     primal = [e for e in equations if e not in set(tangent)]
-    everything, ends = simplify([*primal, *backwards], [*ys, *rest, *bars])
+    everything, ends = simplify([*primal, *backwards], [*ys, *rest, *bars], algebra=algebra)
     backward = dependent(everything, cotangents)
     cotangent = [e for e in everything if _any(e, backward)]
     known = {id(e.outputs[0]) for e in primal}
@@ -121,11 +128,6 @@ def last_named(equations: Sequence[Equation]) -> None:
 
 def _any(eqn: Equation, values: set[Value]) -> bool:
     return any(v in values for v in eqn.inputs)
-
-
-def _plain(eqn: Any) -> Any:
-    """What takes the place of a rule whose derivative JAX does not see as a program."""
-    return eqn.params["call_jaxpr"] if eqn.primitive.name == "custom_vjp_call" else equation_jaxpr(eqn)
 
 
 def transpose(

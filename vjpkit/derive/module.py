@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vjpkit.derive.formatting import formatted
+from vjpkit.derive.formatting import WIDTH, formatted
 from vjpkit.derive.linearise import Derivation, floats
 from vjpkit.derive.program import Equation, Value, alive
 from vjpkit.derive.residuals import recomputed, residuals
@@ -128,7 +128,13 @@ class Module:
         answers = [self._tree(w, tree, [bar[v] for v in tree.leaves]) for _, tree in self.params]
         answers = [f"({a})" if tree.bare_tuple else a for a, (_, tree) in zip(answers, self.params, strict=True)]
         one = len(answers) == 1 and not self.params[0][1].several
-        returned = answers[0] if one else f"{', '.join(answers)}{',' if len(answers) == 1 else ''}"
+        returned = _listed(answers, one)
+        if len(returned) > WIDTH - len("    return "):
+            for k, (param, tree) in enumerate(self.params):
+                if not (tree.several or answers[k].isidentifier()):
+                    w.lines.append(f"{(name := w.names.fresh(f'{param}_bar'))} = {answers[k]}")
+                    answers[k] = name
+            returned = _listed(answers, one)
         return [f"def {self.name}_vjp(res, g):", *_indented([*lines, *w.lines, f"return {returned}"])]
 
     def _rule(self) -> list[str]:
@@ -203,6 +209,10 @@ class Module:
         known = [v for v, _ in candidates if v is not None] + list(self.kept)
         found = next((v for v in known if v.dtype == self._main and v in w.texts), None)
         return f"{w.texts[found].code}.dtype" if found else "float"
+
+
+def _listed(answers: Sequence[str], one: bool) -> str:
+    return answers[0] if one else f"{', '.join(answers)}{',' if len(answers) == 1 else ''}"
 
 
 def _packed(items: Sequence[str]) -> str:

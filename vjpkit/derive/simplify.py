@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,8 +15,20 @@ from vjpkit.derive.program import Equation, Value, alive, equations_of, number, 
 NOTHING = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "pvary", "reduce_precision_noop", "pcast"}
 
 
-def simplify(equations: Sequence[Equation], outputs: Sequence[Value]) -> tuple[list[Equation], list[Value]]:
-    """Equations with the same outputs, aliases followed, common terms shared, dead ones dropped."""
+Shortening = Callable[[Equation, Mapping[Value, Equation]], list[Equation] | None]
+
+
+def simplify(
+    equations: Sequence[Equation],
+    outputs: Sequence[Value],
+    stays: Collection[str] = (),
+    algebra: Shortening = lambda eqn, makers: None,
+) -> tuple[list[Equation], list[Value]]:
+    """Equations with the same outputs, aliases followed, common terms shared, dead ones dropped.
+
+    Args:    stays: operations that are kept though they compute nothing.
+             algebra: for an equation, and those that made its operands, others with the same result, or None.
+    """
     same: dict[Value, Value] = {}
     seen: dict[Any, list[Value]] = {}
     makers: dict[Value, Equation] = {}
@@ -25,11 +37,11 @@ def simplify(equations: Sequence[Equation], outputs: Sequence[Value]) -> tuple[l
     while todo:
         eqn = todo.pop()
         eqn = eqn.replace([same.get(v, v) for v in eqn.inputs])
-        shorter = _shorter(eqn, makers)
+        shorter = _shorter(eqn, makers) or algebra(eqn, makers)
         if shorter is not None:
             todo += shorter[::-1]
             continue
-        alias = _alias(eqn)
+        alias = None if eqn.op in stays else _alias(eqn)
         if alias is not None:
             same[eqn.outputs[0]] = alias
             if eqn.outputs[0].name and not alias.name and alias.constant is None:
@@ -144,8 +156,14 @@ def _moves_nothing(eqn: Equation, x: Value, y: Value) -> bool:
 
 
 def _neutral(eqn: Equation, y: Value) -> Value | None:
-    """x of x + 0, x − 0, x · 1, x / 1; 0 of 0 · x where both are linear programs' zeros."""
-    if eqn.op not in ("add", "add_any", "sub", "mul", "div") or not jnp.issubdtype(y.dtype, jnp.inexact):
+    """x of x + 0, x − 0, x · 1, x / 1, max(−∞, x), and of "True where x, False elsewhere"."""
+    if eqn.op == "select_n" and y.dtype == bool and len(eqn.inputs) == 3:
+        which, otherwise, then = eqn.inputs
+        return which if otherwise.number is False and then.number is True and which.shape == y.shape else None
+    if eqn.op == "max" and jnp.issubdtype(y.dtype, jnp.inexact):
+        a, b = eqn.inputs
+        return b if a.number == -np.inf and b.shape == y.shape else None
+    if eqn.op not in ("add", "add_any", "sub", "mul", "div") or not jnp.issubdtype(y.dtype, jnp.number):
         return None
     a, b = eqn.inputs
     neutral = 1 if eqn.op in ("mul", "div") else 0
