@@ -122,7 +122,6 @@ def _check(arguments: argparse.Namespace) -> int:
             if not arguments.args:
                 raise UsageError(f"{name} needs --args, one for each argument, such as 'b i' or 'normal(3, 5)'")
             reports.append(check(_function(name), *map(_argument, arguments.args), **options))
-            print(reports[-1])
         rules = [name for name in arguments.what if ":" not in name]
         if rules or not functions:
             reports += _reports(_cases(rules), options, arguments.jobs)
@@ -130,10 +129,11 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     if arguments.json:
         arguments.json.write_text(json.dumps([r.to_dict() for r in reports], indent=1, default=str))
-    return _verdict(reports)
+    return _verdict(reports, len(functions))
 
 
-def _verdict(reports: list[Any]) -> int:
+def _verdict(reports: list[Any], whole: int) -> int:
+    """A line for each report; the first `whole`, and those that fail, in full."""
     width = max(len(r.name) for r in reports)
     for report in reports:
         passed = sum(result.verdict == "pass" for result in report.results)
@@ -142,9 +142,10 @@ def _verdict(reports: list[Any]) -> int:
             f"{report.name:{width}}  {outcome}  {passed}/{len(report.results)}  {sum(report.seconds.values()):5.1f} s"
         )
     failed = [r for r in reports if not r.ok]
-    for report in failed:
-        print()
-        print(report)
+    for k, report in enumerate(reports):
+        if k < whole or not report.ok:
+            print()
+            print(report)
     print(f"{len(reports) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 

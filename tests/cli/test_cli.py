@@ -52,7 +52,9 @@ def test_a_failure_exits_with_one(capsys, tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["check", "mine:sine", "--args", "b i", "--dtypes", "none"]) == 1
-    assert "1 failed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 failed" in out
+    assert out.count("failure: reverse, x") == 1  # the report is told once
 
 
 @pytest.mark.parametrize(

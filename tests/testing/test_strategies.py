@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 
-from vjpkit import testing
+from vjpkit import nn, testing
+from vjpkit.core import Case
 from vjpkit.core.draw import integers, normal
 
 few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
@@ -53,3 +54,8 @@ def test_bad_shapes():
 def test_an_empty_list_of_cases_is_refused():
     with pytest.raises(ValueError, match="at least one case"):
         testing.cases([])
+
+
+def test_what_is_no_case_is_refused():
+    with pytest.raises(TypeError, match=r"cases: item 1: expected a vjpkit\.core\.Case, got tuple"):
+        testing.cases([Case(nn.relu, (normal(3),)), (nn.relu, "b")])
