@@ -170,3 +170,20 @@ def test_functions_without_a_name_get_one() -> None:
     assert "def f_vjp(res, g):" in write_rule(lambda x: jnp.sin(x) * x, k(3))
     assert "def silu_vjp(res, g):" in write_rule(functools.partial(jax.nn.silu), k(3))
     assert "def softmax_vjp" in write_rule(layers.softmax, normal(3, 5))
+
+
+def test_a_convolution_says_its_layouts_in_letters() -> None:
+    def conv(x: Array, w: Array) -> Array:
+        return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    source = write_rule(conv, normal(2, 5, 7, 3), normal(3, 3, 3, 5))
+    assert 'dimension_numbers=("NHWC", "HWIO", "NHWC")' in source
+    assert 'dimension_numbers=("CHWN", "IHWO", "HWNC")' in source  # of the kernel's cotangent
+
+
+def test_what_has_no_derivative_in_jax_is_named_with_its_line() -> None:
+    def values(x: Array) -> Array:
+        return jnp.linalg.svd(x, full_matrices=True)[1]
+
+    with pytest.raises(DeriveError, match=r"no derivative of svd \(at test_write_rule\.py:\d+\)"):
+        write_rule(values, normal(3, 5))

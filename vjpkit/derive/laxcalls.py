@@ -116,7 +116,7 @@ def _scatter(name: str) -> Callable[[Any, Equation], Text]:
 def _conv(w: Writer, eqn: Equation) -> Text:
     p = eqn.params
     ones = (1,) * len(p["window_strides"])
-    options = {"dimension_numbers": _numbers(p["dimension_numbers"])}
+    options = {"dimension_numbers": "({})".format(", ".join(f'"{s}"' for s in _layouts(p["dimension_numbers"])))}
     for name in ("lhs_dilation", "rhs_dilation"):
         if tuple(p[name]) != ones:
             options[name] = ints(p[name])
@@ -125,6 +125,16 @@ def _conv(w: Writer, eqn: Equation) -> Text:
             options[name] = repr(p[name])
     x, kernel = (w.text(v).code for v in eqn.inputs)
     return call("jax.lax.conv_general_dilated", x, kernel, ints(p["window_strides"]), ints(p["padding"]), **options)
+
+
+def _layouts(d: Any) -> tuple[str, ...]:
+    """Where the batch (or the output's features), the features and each spatial axis are: "NHWC", "HWIO", "NHWC"."""
+    spatial = "DHW"[-(len(d.lhs_spec) - 2) :] if len(d.lhs_spec) < 6 else "0123456789"[: len(d.lhs_spec) - 2]
+    found = []
+    for first, spec in (("NC", d.lhs_spec), ("OI", d.rhs_spec), ("NC", d.out_spec)):
+        at = dict(zip(spec, first + spatial, strict=True))
+        found.append("".join(at[k] for k in range(len(spec))))
+    return tuple(found)
 
 
 def _dynamic_slice(w: Writer, eqn: Equation) -> Text:

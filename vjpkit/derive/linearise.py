@@ -47,7 +47,8 @@ def floats(x: Any) -> bool:
 
 def linearise(f: Callable[..., Sequence[Any]], leaves: Sequence[Any], name: Namer) -> Derivation:
     """The programs of a function from leaves to leaves."""
-    plain = jaxpr_as_fun(rewrite(jax.make_jaxpr(f)(*leaves), Plain()))
+    written_out = rewrite(jax.make_jaxpr(f)(*leaves), Plain())
+    plain = jaxpr_as_fun(written_out)
     moving = [i for i, x in enumerate(leaves) if floats(x)]
 
     def joint(values: Sequence[Any], dots: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -59,7 +60,10 @@ def linearise(f: Callable[..., Sequence[Any]], leaves: Sequence[Any], name: Name
         y, linear, rest = jax.linearize(of_moving, *(values[i] for i in moving), has_aux=True)
         return [y, rest], linear(*dots)
 
-    closed, shapes = jax.make_jaxpr(joint, return_shape=True)(list(leaves), [leaves[i] for i in moving])
+    try:
+        closed, shapes = jax.make_jaxpr(joint, return_shape=True)(list(leaves), [leaves[i] for i in moving])
+    except NotImplementedError as error:
+        raise DeriveError(f"no derivative{_undifferentiable(written_out)}: {error}") from error
     program = unfold(closed, name=name)
     n, m = len(leaves), len(shapes[1])
     args, given = program.inputs[:n], program.inputs[n:]
@@ -116,6 +120,27 @@ def _assemble(
         odots.append(y_dot)
         cts.append(g)
     return Derivation(args, out, dots, odots, cts, xbars, primal, tangent, cotangent, alone)
+
+
+def _undifferentiable(closed: Any) -> str:
+    """Which operation it is that JAX has no derivative of, and where it stands."""
+    for eqn in unfold(closed).equations:
+        moving = [v.spec for v in eqn.inputs if floats(v)]
+        try:
+            jax.eval_shape(lambda *x, eqn=eqn, moving=moving: jax.linearize(_of_floats(eqn), *x)[0], *moving)
+        except NotImplementedError:
+            return f" of {eqn.op}{place(eqn.where)}"
+    return ""
+
+
+def _of_floats(eqn: Equation) -> Callable[..., Any]:
+    """An equation as a function of its float operands, the others being 0."""
+
+    def of_floats(*moving: Any) -> Any:
+        given = iter(moving)
+        return eqn.apply(*(next(given) if floats(v) else jnp.zeros(v.shape, v.dtype) for v in eqn.inputs))
+
+    return of_floats
 
 
 def last_named(equations: Sequence[Equation]) -> None:

@@ -131,9 +131,8 @@ def _unfold(
             if eqn.primitive.name == "cond":
                 operands = operands[1:]
             closed = inner if isinstance(inner, ClosedJaxpr) else None
-            results = _unfold(
-                closed.jaxpr if closed else inner, closed.consts if closed else [], operands, equations, name, where
-            )
+            body, consts = (closed.jaxpr, closed.consts) if closed else (inner, [])
+            results = _unfold(body, consts, operands, equations, name, whole, where)
             if called and len(results) == 1 and not results[0].name and results[0] not in operands:
                 results[0].name = called
         else:
