@@ -187,3 +187,45 @@ def test_what_has_no_derivative_in_jax_is_named_with_its_line() -> None:
 
     with pytest.raises(DeriveError, match=r"no derivative of svd \(at test_write_rule\.py:\d+\)"):
         write_rule(values, normal(3, 5))
+
+
+def index(places: Any) -> Array:
+    return jnp.asarray(places, jnp.int32)
+
+
+@pytest.mark.parametrize(
+    ("f", "args", "lines"),
+    [
+        (lambda x, i: x[i], (k(5, 3), index([4, 0, -1, 0])), ("return x[i], (i,)", ".at[i].add(g")),
+        (
+            lambda x, i: jnp.take_along_axis(x, i[..., None], 2),
+            (k(2, 3, 5), index([[4, 0, -1], [0, 0, 7]])),
+            ("jnp.take_along_axis(x, i[..., None], 2)", ".at[jnp.arange(2)[:, None, None], jnp.arange(3)[:, None], i["),
+        ),
+        (
+            lambda x, i: jnp.take_along_axis(x, i[None], 0),
+            (k(5, 3), index([4, 0, -1])),
+            ("jnp.take_along_axis(x, i[None], 0)", ".at[i[None], jnp.arange(3)].add("),
+        ),
+        (lambda x, i: x.at[i].get(mode="fill", fill_value=0) * 1.0, (k(5, 3), index([7, 0])), (".get(mode=",)),
+    ],
+)
+def test_indices_are_written_as_one_indexes(f: Callable[..., Any], args: Any, lines: tuple[str, ...]) -> None:
+    source = write_rule(f, *args, name="f")
+    for line in lines:
+        assert line in source
+    assert "jnp.where" not in source  # negative indices are worked out by indexing itself
+
+
+def test_an_index_that_is_read_elsewhere_is_written_out() -> None:
+    def offset(x: Array, i: Array) -> Array:
+        i = jnp.where(i < 0, i + x.shape[0], i)
+        return x[i] * i[:, None]
+
+    source = write_rule(offset, k(5, 3), index([4, 0, -1]))
+    assert "jnp.where(i < 0, i + 5, i)" in source
+
+
+def test_a_loop_keeps_one_slope_of_a_tanh() -> None:
+    source = write_rule(layers.recurrent, k(3, 3), k(3, 5), k(7, 5))
+    assert "return t, (t, c, (1.0 + t) * (1.0 - t))" in source

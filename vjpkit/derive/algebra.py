@@ -83,7 +83,7 @@ def _sum(eqn: Equation, makers: Makers) -> Shorter:
 
 def _of_a_multiple(eqn: Equation, makers: Makers) -> Shorter:
     a = _multiple(eqn.inputs[0], makers)
-    return None if a.c == 1 else _made(eqn, lambda x: _times(a.c, eqn.apply(x)[0]), a.x)
+    return None if a.c == 1 or a.x.shape == () else _made(eqn, lambda x: _times(a.c, eqn.apply(x)[0]), a.x)
 
 
 RULES: dict[str, Callable[[Equation, Makers], Shorter]] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 
 from vjpkit.derive.contractions import contraction
+from vjpkit.derive.indexing import INDEXING
 from vjpkit.derive.laxcalls import CALLS, ints
 from vjpkit.derive.program import Equation
 from vjpkit.derive.text import AND, COMPARE, OR, PLUS, POWER, TIMES, UNARY, XOR, Text, binary, call
@@ -94,7 +95,7 @@ def express(w: Writer, eqn: Equation) -> Text:
         return call(FUNCTIONS[eqn.op], *(t.code for t in texts))
     if eqn.op in REDUCTIONS:
         return _reduction(w, eqn)
-    for table in (OPERATIONS, CALLS):
+    for table in (OPERATIONS, INDEXING, CALLS):
         if eqn.op in table:
             return table[eqn.op](w, eqn)
     raise w.refuse(eqn)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vjpkit.derive.indexing import numbers
 from vjpkit.derive.program import Equation, Value
-from vjpkit.derive.text import Text, call, literal
+from vjpkit.derive.text import Text, call
 
 if TYPE_CHECKING:
     from vjpkit.derive.writer import Writer
@@ -28,7 +28,7 @@ def value_of(w: Writer, p: Any) -> str | None:
     if isinstance(p, np.dtype):
         return w.type(p)
     if hasattr(p, "_fields") or type(p).__name__.endswith("DimensionNumbers"):
-        return _numbers(p)
+        return numbers(p)
     if isinstance(p, tuple | list):
         parts = [value_of(w, q) for q in p]
         return None if None in parts else f"({', '.join(map(str, parts))}{',' if len(parts) == 1 else ''})"
@@ -53,64 +53,9 @@ def lax(name: str, *options: str, **renamed: str) -> Callable[[Any, Equation], T
     return express
 
 
-def _gather(w: Writer, eqn: Equation) -> Text:
-    x, index = eqn.inputs
-    d = eqn.params["dimension_numbers"]
-    sizes = tuple(map(int, eqn.params["slice_sizes"]))
-    mode = _mode(eqn)
-    rows = tuple(range(len(index.shape) - 1, len(eqn.outputs[0].shape)))
-    if (
-        d.collapsed_slice_dims == d.start_index_map == (0,)
-        and not d.operand_batching_dims
-        and sizes == (1, *x.shape[1:])
-        and tuple(d.offset_dims) == rows
-        and index.shape[-1] == 1
-    ):
-        where = w.text(index).code.removesuffix("[:, None]").removesuffix("[..., None]")
-        where = where if where != w.text(index).code else f"{w.text(index).atom}[..., 0]"
-        return Text(f"{w.text(x).atom}.at[{where}].get(mode={mode!r})")
-    options = {"dimension_numbers": _numbers(d), "slice_sizes": repr(sizes), "mode": repr(mode)}
-    if eqn.params.get("fill_value") is not None:
-        options["fill_value"] = literal(eqn.params["fill_value"]).code
-    return call("jax.lax.gather", w.text(x).code, w.text(index).code, **options)
-
-
-def _numbers(d: Any) -> str:
-    """Dimension numbers, with Python's integers for NumPy's."""
-    return "jax.lax." + re.sub(r"np\.int\d+\((-?\d+)\)", r"\1", repr(d))
-
-
 def ints(p: Any) -> str:
     """A tuple of integers, or of tuples of them, whatever kind of integers they are."""
     return repr(tuple(tuple(map(int, q)) if isinstance(q, tuple | list) else int(q) for q in p))
-
-
-def _mode(eqn: Equation) -> str:
-    name = getattr(eqn.params["mode"], "name", "FILL_OR_DROP")
-    return {"CLIP": "clip", "PROMISE_IN_BOUNDS": "promise_in_bounds"}.get(
-        name, "fill" if eqn.op == "gather" else "drop"
-    )
-
-
-def _scatter(name: str) -> Callable[[Any, Equation], Text]:
-    def express(w: Writer, eqn: Equation) -> Text:
-        x, index, updates = eqn.inputs
-        d = eqn.params["dimension_numbers"]
-        if (
-            tuple(d.inserted_window_dims) == tuple(d.scatter_dims_to_operand_dims) == (0,)
-            and not d.operand_batching_dims
-            and tuple(d.update_window_dims) == tuple(range(len(index.shape) - 1, len(updates.shape)))
-            and updates.shape[len(index.shape) - 1 :] == x.shape[1:]
-        ):
-            method = {"scatter": "set", "scatter_add": "add", "scatter_mul": "multiply"}.get(name)
-            if method:
-                where = w.text(index).code.removesuffix("[:, None]").removesuffix("[..., None]")
-                where = where if where != w.text(index).code else f"{w.text(index).atom}[..., 0]"
-                return Text(f'{w.text(x).atom}.at[{where}].{method}({w.text(updates).code}, mode="{_mode(eqn)}")')
-        arguments = (w.text(v).code for v in (x, index, updates))
-        return call(f"jax.lax.{name}", *arguments, dimension_numbers=_numbers(d), mode=repr(_mode(eqn)))
-
-    return express
 
 
 def _conv(w: Writer, eqn: Equation) -> Text:
@@ -208,12 +153,6 @@ def _wrap(w: Writer, eqn: Equation) -> Text:
 
 
 CALLS: dict[str, Callable[[Any, Equation], Text]] = {
-    "gather": _gather,
-    "scatter": _scatter("scatter"),
-    "scatter-add": _scatter("scatter_add"),
-    "scatter-mul": _scatter("scatter_mul"),
-    "scatter-min": _scatter("scatter_min"),
-    "scatter-max": _scatter("scatter_max"),
     "conv_general_dilated": _conv,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update,

@@ -15,22 +15,23 @@ class Plain:
     """For an equation of a jaxpr, the closed jaxpr that takes its place; None where it stays.
 
     Rules are replaced by their primals; a `jax.custom_vjp` function, whose derivative JAX does not see as a program,
-    by its own; a quotient by one whose tangent reads the quotient itself.
+    by its own; quotients, tanh and sigmoid by functions whose tangents read their own results.
     """
 
     def __init__(self) -> None:
-        self._quotients: dict[int, Any] = {}  # the equations inside those made here, which stay
+        self._inner: dict[int, Any] = {}  # the equations inside those made here, which stay
 
     def __call__(self, eqn: Any) -> Any:
         if eqn.primitive.name == "custom_vjp_call":
             return eqn.params["call_jaxpr"]
-        if eqn.primitive.name != "div" or id(eqn) in self._quotients:
+        function = FUNCTIONS.get(eqn.primitive.name)
+        if function is None or id(eqn) in self._inner:
             return equation_jaxpr(eqn)
         if not jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.inexact):
             return None
-        closed = jax.make_jaxpr(lambda a, b: [_quotient(a, b)])(*(v.aval for v in eqn.invars))
+        closed = jax.make_jaxpr(lambda *x: [function(*x)])(*(v.aval for v in eqn.invars))
         (inner,) = closed.jaxpr.eqns[0].params["call_jaxpr"].jaxpr.eqns
-        self._quotients[id(inner)] = inner
+        self._inner[id(inner)] = inner
         return closed
 
 
@@ -51,3 +52,30 @@ def _quotient_jvp(primals: tuple[Any, Any], dots: tuple[Any, Any]) -> tuple[Any,
 
 
 _quotient.defjvp(_quotient_jvp, symbolic_zeros=True)
+
+
+@jax.custom_jvp
+def _tanh(x: Any) -> Any:
+    """y = tanh x: ẏ = (1 + y) (1 − y) ẋ, one slope."""
+    return jax.lax.tanh(x)
+
+
+@_tanh.defjvp
+def _tanh_jvp(primals: tuple[Any], dots: tuple[Any]) -> tuple[Any, Any]:
+    y = jax.lax.tanh(*primals)
+    return y, (1 + y) * (1 - y) * dots[0]
+
+
+@jax.custom_jvp
+def _sigmoid(x: Any) -> Any:
+    """y = 1 / (1 + e⁻ˣ): ẏ = y (1 − y) ẋ, one slope."""
+    return jax.lax.logistic(x)
+
+
+@_sigmoid.defjvp
+def _sigmoid_jvp(primals: tuple[Any], dots: tuple[Any]) -> tuple[Any, Any]:
+    y = jax.lax.logistic(*primals)
+    return y, y * (1 - y) * dots[0]
+
+
+FUNCTIONS = {"div": _quotient, "tanh": _tanh, "logistic": _sigmoid}

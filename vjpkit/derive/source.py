@@ -45,17 +45,17 @@ def library_function(tracebacks: Iterable[Any]) -> str:
 def source_names(f: Callable[..., Any]) -> Callable[[Any], str]:
     """For an equation of f's jaxpr, the variable that f's own code assigns on that line; empty where none is."""
     f = inspect.unwrap(getattr(f, "primal", f))
-    try:
-        lines, start = inspect.getsourcelines(f)
-        file = inspect.getsourcefile(f)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError, IndentationError):
+    tree = _parsed(f)
+    if tree is None:
         return lambda eqn: ""
+    (lines, start), file = inspect.getsourcelines(f), inspect.getsourcefile(f)
     targets: dict[int, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        if not isinstance(node, ast.Assign) or isinstance(node.value, ast.Lambda) or len(node.targets) > 1:
+            continue
+        if isinstance(target := node.targets[0], ast.Name):
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                targets[start + line - 1] = node.targets[0].id
+                targets[start + line - 1] = target.id
 
     def name(eqn: Any) -> str:
         for where, line in frames(eqn.source_info.traceback):
@@ -64,3 +64,19 @@ def source_names(f: Callable[..., Any]) -> Callable[[Any], str]:
         return ""
 
     return name
+
+
+def returned_residuals(fwd: Callable[..., Any]) -> list[str]:
+    """What a fwd that ends in `return y, (x, w)` calls the residuals it returns; "" for one that has no name."""
+    tree = _parsed(inspect.unwrap(fwd))
+    match tree.body if tree is not None else []:
+        case [ast.FunctionDef(body=[*_, ast.Return(value=ast.Tuple(elts=[_, ast.Tuple(elts=res)]))])]:
+            return [e.id if isinstance(e, ast.Name) else "" for e in res]
+    return []
+
+
+def _parsed(f: Callable[..., Any]) -> ast.Module | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(f)))
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        return None

@@ -53,6 +53,7 @@ class Writer:
         self.texts: dict[Value, Text] = dict(outer.texts) if outer else {}
         self.shapes: list[tuple[str, tuple[int, ...]]] = list(outer.shapes) if outer else []
         self.waiting: dict[Value, Equation] = dict(outer.waiting) if outer else {}
+        self.deferred: dict[Value, Equation] = dict(outer.deferred) if outer else {}
         self.makers: dict[Value, Equation] = dict(outer.makers) if outer else {}
         self.uses: Counter[Value] = Counter()
         self.products: dict[Value, Equation] = {}
@@ -69,6 +70,8 @@ class Writer:
 
     def text(self, v: Value) -> Text:
         """The value at its full shape."""
+        if v in self.deferred:
+            self._state(self.deferred.pop(v))
         if v in self.texts:
             return self.texts[v]
         if v.constant is not None:
@@ -76,7 +79,12 @@ class Writer:
         if v not in self.waiting:
             raise DeriveError("a value is read before it is made; please report this function")
         text, shape = self.broadcasting(v)
-        return text if shape == v.shape else call("jnp.broadcast_to", text.code, self.shape(v.shape))
+        if shape == v.shape:
+            return text
+        new = len(v.shape) - len(shape)
+        if shape and (1,) * new + shape == v.shape:
+            return Text(f"{text.atom}[{', '.join(['None'] * new)}]")
+        return call("jnp.broadcast_to", text.code, self.shape(v.shape))
 
     def broadcasting(self, v: Value) -> tuple[Text, tuple[int, ...]]:
         """The value for a place where it broadcasts, and the shape that it has there."""
@@ -160,7 +168,7 @@ class Writer:
 
     def write(self, equations: Sequence[Equation], results: Iterable[Value]) -> None:
         """The statements of a list of equations, whose results are read afterwards."""
-        from vjpkit.derive.idioms import express
+        from vjpkit.derive.indexing import LAID_OUT, from_the_end
         from vjpkit.derive.loops import STATEMENTS
 
         results = list(results)
@@ -176,10 +184,10 @@ class Writer:
             elif placed(eqn) is not None:
                 self.waiting[eqn.outputs[0]] = eqn
                 self.uses[eqn.inputs[0]] += self.uses[eqn.outputs[0]] - 1
-            elif len(eqn.outputs) == 1:
-                self._place(eqn, express(self, eqn))
+            elif from_the_end(eqn, self.makers) or (eqn.op in LAID_OUT and eqn.inputs[0] in self.deferred):
+                self.deferred[eqn.outputs[0]] = eqn  # indexing works this out by itself, if nobody else reads it
             else:
-                self.assign(eqn.outputs, express(self, eqn).code, eqn)
+                self._state(eqn)
 
     def _turned(self, equations: Sequence[Equation]) -> set[Value]:
         """Products that are read once, to be transposed: their transpose is written with them."""
@@ -188,7 +196,14 @@ class Writer:
         self.products = {v: products[v] for v in found if v in products}
         return set(self.products)
 
-    def _place(self, eqn: Equation, text: Text) -> None:
+    def _state(self, eqn: Equation) -> None:
+        """The statement of an equation, or the text that takes its place where it is read."""
+        from vjpkit.derive.idioms import express
+
+        text = express(self, eqn)
+        if len(eqn.outputs) > 1:
+            self.assign(eqn.outputs, text.code, eqn)
+            return
         (v,) = eqn.outputs
         if self.uses[v] <= 1 and not v.name and len(text.code) <= (LONG if v is self.last else SHORT):
             self.texts[v] = text
