@@ -173,7 +173,7 @@ def test_functions_without_a_name_get_one() -> None:
 
 
 def test_a_convolution_says_its_layouts_in_letters() -> None:
-    def conv(x: Array, w: Array) -> Array:
+    def conv(x: jax.Array, w: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     source = write_rule(conv, normal(2, 5, 7, 3), normal(3, 3, 3, 5))
@@ -182,14 +182,14 @@ def test_a_convolution_says_its_layouts_in_letters() -> None:
 
 
 def test_what_has_no_derivative_in_jax_is_named_with_its_line() -> None:
-    def values(x: Array) -> Array:
+    def values(x: jax.Array) -> jax.Array:
         return jnp.linalg.svd(x, full_matrices=True)[1]
 
     with pytest.raises(DeriveError, match=r"no derivative of svd \(at test_write_rule\.py:\d+\)"):
         write_rule(values, normal(3, 5))
 
 
-def index(places: Any) -> Array:
+def index(places: Any) -> jax.Array:
     return jnp.asarray(places, jnp.int32)
 
 
@@ -218,7 +218,7 @@ def test_indices_are_written_as_one_indexes(f: Callable[..., Any], args: Any, li
 
 
 def test_an_index_that_is_read_elsewhere_is_written_out() -> None:
-    def offset(x: Array, i: Array) -> Array:
+    def offset(x: jax.Array, i: jax.Array) -> jax.Array:
         i = jnp.where(i < 0, i + x.shape[0], i)
         return x[i] * i[:, None]
 
