@@ -95,6 +95,27 @@ def test_a_rule_and_a_function_with_custom_rules() -> None:
     assert diagnose(vjpkit.nn.gelu, X).causes == ["correct"]
 
 
+@pytest.mark.parametrize("kind", ["custom_vjp", "rule"])
+def test_the_sum_of_a_bias_that_a_rule_forgets(kind: str) -> None:
+    """JAX and this library refuse such a cotangent for its shape; the diagnosis looks at what the formula returns."""
+
+    def dense(x: Any, w: Any, b: Any) -> Any:
+        return x @ w + b
+
+    def fwd(x: Any, w: Any, b: Any) -> Any:
+        return dense(x, w, b), (x, w)
+
+    def bwd(res: Any, g: Any) -> Any:
+        x, w = res
+        return g @ w.T, x.T @ g, g
+
+    made: Any = jax.custom_vjp(dense) if kind == "custom_vjp" else vjpkit.rule(dense)
+    _ = made.defvjp(fwd, bwd) if kind == "custom_vjp" else made.defrule(fwd=fwd, vjp=bwd)
+    said = diagnose(made, X, W, B)
+    assert (said.findings[0].cause, said.findings[0].argument.name) == ("missing_sum", "b")
+    assert said.right == ["x", "w"]
+
+
 def test_the_stage_of_a_chain() -> None:
     stages = [
         (lambda x: W.T[:5] @ x, lambda g, x: W.T[:5].T @ g),

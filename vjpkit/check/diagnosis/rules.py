@@ -45,6 +45,9 @@ def diagnose_rule(
             total.findings.append(finding)
         for kind, candidate in (("vjp", _reverse(f)), ("jvp", _forward(f))):
             asked = Asked(truth, candidate, kind, tuple(args), names)
+            formula = _formula(fn, static)
+            if kind == "vjp" and formula is not None and _refused(asked):
+                asked = Asked(truth, formula, kind, tuple(args), names)
             if kind == "jvp" and _unavailable(asked):
                 total.notes.append(NO_FORWARD)
                 continue
@@ -54,6 +57,7 @@ def diagnose_rule(
             total.notes += [n for n in said.notes if n not in total.notes]
             total.report |= {f"{a} ({kind})": text for a, text in said.report.items()}
             total.errors |= {a if kind == "vjp" else f"{a} (jvp)": e for a, e in said.errors.items()}
+            total.asked |= {a if kind == "vjp" else f"{a} (jvp)": x for a, x in said.asked.items()}
     wrong = {str(x.argument) for x in total.findings}
     total.right = [a for a in total.right if a not in wrong]
     if not total.findings:
@@ -73,6 +77,26 @@ def _reverse(f: Callable[..., Any]) -> Callable[..., Any]:
         return tuple(jax.tree.map(_differentiable, bar) for bar in pull(whole))
 
     return candidate
+
+
+def _formula(fn: Any, static: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """candidate(g, *args): what a rule's own formula returns, before JAX or this library looks at its shapes."""
+    if isinstance(fn, Rule) and fn.vjp is not None:
+        return lambda g, *args: fn.vjp(fn.fwd(*args, **static)[1], g, **static)
+    if isinstance(fn, jax.custom_vjp) and not fn.nondiff_argnums and fn.bwd is not None:
+        return lambda g, *args: fn.bwd(fn.fwd(*args)[1], g)
+    return None
+
+
+def _refused(asked: Asked) -> bool:
+    """Whether the candidate fails when it is lowered, for the shapes of what it returns say."""
+    n = len(asked.arrays)
+    vectors = [jax.ShapeDtypeStruct(s, d) for s, d in asked.vector_shapes()]
+    try:
+        jax.jit(lambda *x: asked.candidate(asked.vector(x[n:]), *asked.rebuilt(x[:n]))).lower(*asked.point, *vectors)
+    except Exception:
+        return True
+    return False
 
 
 def _forward(f: Callable[..., Any]) -> Callable[..., Any]:
