@@ -56,6 +56,7 @@ def whole(x, y):
 def test_derivatives_of_every_mode_and_of_second_order(checkpoint):
     f = jax.checkpoint(product) if checkpoint else product
     for derivative in (lambda f: f, jax.jacfwd, jax.jacrev, jax.hessian, lambda f: jax.jacrev(jax.jacrev(f))):
+        # atol: the same sums in another order, where they cancel
         np.testing.assert_allclose(derivative(f)(X, Y), derivative(whole)(X, Y), rtol=1e-12, atol=1e-12)
 
 

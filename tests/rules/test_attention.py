@@ -29,6 +29,8 @@ def same_numbers_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 QKV = floats(B, T, N, H), floats(B, S, K, H), floats(B, S, K, H)
+# The same sums of float64 in another order: thousands of eps relative, and an absolute part for entries that cancel.
+ROUNDING = {"rtol": 1e-12, "atol": 1e-13}
 G, U = floats(B, T, N, H), tuple(floats(*x.shape) for x in QKV)
 SEEN = jnp.asarray(RNG.random((B, 1, T, S)) < 0.6).at[..., 0].set(True)
 ONE_PATH = floats(B, N, T, S)
@@ -70,7 +72,7 @@ def test_the_log_sum_exp_is_theirs_and_has_a_derivative() -> None:
     share = jax.nn.softmax(x)
     slope = jnp.einsum("btngs,bsnh->btngh", share, QKV[1]).reshape(B, T, N, H) / math.sqrt(H)
     got = jax.grad(lambda q: attention(q, *QKV[1:], return_residual=True, block_size=4)[1].sum())(QKV[0])
-    np.testing.assert_allclose(got, slope, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(got, slope, **ROUNDING)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, T, S), (B, 1, 1, S), (N, 1, S), (T, 1), (B, N, T, S), (1,)], ids=str)
@@ -81,7 +83,7 @@ def test_the_bias_has_a_gradient_of_its_shape(shape: tuple[int, ...]) -> None:
     whole = jnp.broadcast_to(bias, (B, N, T, S))
     axes = tuple(range(4 - len(shape))), tuple(i for i, n in enumerate(shape) if n == 1)
     want = f(whole, None).sum(axes[0]).sum(axes[1], keepdims=True)
-    np.testing.assert_allclose(f(bias, (4, 3)), want, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(f(bias, (4, 3)), want, **ROUNDING)
 
 
 # ------------------------------------------------------------------------------------------- what is not seen
@@ -134,7 +136,7 @@ def test_segments_are_attended_to_alone() -> None:
     ids = (jnp.arange(T) >= cut).astype(jnp.int32)[None]
     packed = attention(q, k, v, query_segment_ids=ids, key_value_segment_ids=ids, is_causal=True, block_size=4)
     alone = [attention(q[:, p], k[:, p], v[:, p], is_causal=True) for p in parts]
-    np.testing.assert_allclose(packed, jnp.concatenate(alone, 1), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(packed, jnp.concatenate(alone, 1), **ROUNDING)
 
 
 def test_a_sink_is_a_key_without_a_value() -> None:
@@ -143,7 +145,7 @@ def test_a_sink_is_a_key_without_a_value() -> None:
     zero = jnp.zeros((B, 1, K, H))
     bias = jnp.concatenate([jnp.zeros((K, 1, S)), sinks[:, None, None]], -1)
     want = attention(q, *(jnp.concatenate([x, zero], 1) for x in (k, v)), bias)
-    np.testing.assert_allclose(attention(q, k, v, sinks=sinks, block_size=3), want, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(attention(q, k, v, sinks=sinks, block_size=3), want, **ROUNDING)
 
 
 @pytest.mark.parametrize(("length", "block"), [(1, 8), (7, 8), (8, 8), (9, 8), (17, 8), (5, 1)])
@@ -153,9 +155,9 @@ def test_any_length_in_any_blocks(length: int, block: int) -> None:
     for options in ({}, {"is_causal": True}, {"local_window_size": (2, 0)}):
         run = lambda b, o=options: jax.vjp(lambda *x: attention(*x, **o, block_size=b), *x)  # noqa: E731
         (y, pull), (want, want_pull) = run(block), run(length)
-        np.testing.assert_allclose(y, want, rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(y, want, **ROUNDING)
         for bar, want_bar in zip(pull(x[0]), want_pull(x[0]), strict=True):
-            np.testing.assert_allclose(bar, want_bar, rtol=1e-11, atol=1e-13)
+            np.testing.assert_allclose(bar, want_bar, **ROUNDING)
 
 
 def test_no_keys_and_no_queries() -> None:
@@ -313,4 +315,4 @@ def test_sharded_over_the_batch() -> None:
     alone = reverse_mode(f)
     parts = jax.shard_map(lambda *x: alone(*x), mesh=mesh, in_specs=over, out_specs=over)
     for bar, want in zip(jax.jit(parts)(*QKV, G), alone(*QKV, G), strict=True):
-        np.testing.assert_allclose(bar, want, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(bar, want, **ROUNDING)
