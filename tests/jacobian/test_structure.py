@@ -113,6 +113,28 @@ def test_structure(kind: str, name: str, f: Callable[[Any], Any], x: jax.Array) 
     np.testing.assert_allclose(got, want, atol=2e-5 * max(1.0, np.abs(want).max(initial=0)))
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "f", "x"),
+    [
+        ("diagonal", "slopes alike", jnp.tanh, jnp.ones((3, 5))),
+        ("diagonal", "slopes of 1", jnp.sin, jnp.zeros((3, 5))),
+        ("diagonal", "slopes of 0", jnp.square, jnp.zeros((3, 5))),
+        ("diagonal", "the side where relu is linear", jax.nn.relu, jnp.ones((3, 5))),
+        ("diagonal", "the side where relu is flat", jax.nn.relu, -jnp.ones((3, 5))),
+        ("banded", "differences alike", lambda x: (x[1:] - x[:-1]) ** 2, jnp.arange(11.0)),
+        ("banded", "differences of 0", lambda x: (x[1:] - x[:-1]) ** 2, jnp.ones(11)),
+        ("block-diagonal", "rows alike", lambda x: jnp.tanh(x @ k(5, 7)), jnp.zeros((3, 5))),
+        ("sparse", "some of relu", lambda x: jax.nn.relu(x[:2]), jnp.ones((3, 5))),
+        ("scaled", "affine, under checkpoint", jax.checkpoint(lambda x: 3 * x + 1), jnp.ones((3, 5))),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_an_accident_of_the_point_is_no_structure(kind: str, name: str, f: Callable[[Any], Any], x: jax.Array) -> None:
+    J = vjpkit.jacobian(f, x)
+    assert J.structure == kind
+    np.testing.assert_allclose(J.materialize(), jax.jacobian(f)(x), atol=1e-5)
+
+
 def test_the_table_is_long_enough() -> None:
     assert len(TABLE) >= 60
 

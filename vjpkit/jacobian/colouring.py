@@ -35,3 +35,32 @@ def colour(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
         taken[free] |= touched[j]
         colours[j] = free
     return colours
+
+
+def mirrored(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places of a pattern and of its transpose, by rows, each once."""
+    both = np.concatenate([np.stack([rows, columns]), np.stack([columns, rows])], 1)
+    i, j = np.unique(both, axis=1)
+    return i, j
+
+
+def star(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
+    """A colour for each of the n columns of a symmetric pattern, such that no path of four has two colours alone.
+
+    Each entry then stands alone among its colour in its row, or in its column: greedily, as Gebremedhin, Manne and
+    Pothen, "What color is your Jacobian?" (2005), algorithm 4.1, have it; entries on the diagonal count as the others.
+    """
+    near: list[set[int]] = [set() for _ in range(n)]
+    for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+        if i != j:
+            near[i].add(j)
+    colours = np.full(n, -1)
+    for v in sorted(range(n), key=lambda v: -len(near[v])):
+        forbidden = set()
+        for w in near[v]:
+            forbidden.add(colours[w])
+            for x in near[w] - {v}:
+                if colours[w] < 0 or any(colours[y] == colours[w] for y in near[x] - {w}):
+                    forbidden.add(colours[x])
+        colours[v] = next(c for c in range(n) if c not in forbidden)
+    return colours

@@ -14,8 +14,11 @@ import numpy as np
 
 from vjpkit.core import ShapeError
 from vjpkit.jacobian.colouring import entries
+from vjpkit.jacobian.constant import is_constant
+from vjpkit.jacobian.display import NUMBERS, Displayed, reals, upright
 from vjpkit.jacobian.errors import JacobianError, LayoutError
 from vjpkit.jacobian.layouts import layout_named
+from vjpkit.jacobian.many import chunked, flat
 from vjpkit.jacobian.pattern import TooLarge, linear_program, pattern
 from vjpkit.jacobian.patterned import Sparse
 from vjpkit.jacobian.structure import Probe, Structure, compressed, find
@@ -36,7 +39,7 @@ def jacobian(f: Fn, *args: Any, wrt: int | str = 0) -> Jacobian:
     name = getattr(f, "__name__", type(f).__name__)
     if not callable(f):
         raise JacobianError(f"jacobian: expected a function, got {type(f).__name__}")
-    place = _place(f, name, args, wrt)
+    place = place_of("jacobian", f, args, wrt)
     x = args[place]
     if not hasattr(x, "dtype") and not isinstance(x, float):
         raise JacobianError(f"jacobian of {name}: argument {wrt!r} is {_told(x)}; wrt names one array of floats")
@@ -60,26 +63,19 @@ def sparse_jacobian(f: Fn, *args: Any, wrt: int | str = 0) -> Sparse:
 
     Raises:  JacobianError, as `jacobian` does, and where the pattern is too large to list.
     """
-    J = jacobian(f, *args, wrt=wrt)
-    if J.pattern is None:
-        raise JacobianError(f"sparse_jacobian of {J.name}: {J.shape} is too large for its pattern to be listed")
-    return compressed(Probe(J, J.pattern), *entries([int(mask) for mask in J.pattern]))
+    return jacobian(f, *args, wrt=wrt).sparse()
 
 
-def sparse_hessian(f: Fn, *args: Any, wrt: int | str = 0) -> Sparse:
-    """The second derivatives of a scalar function, compressed by colouring: `sparse_jacobian` of its gradient."""
-    place = _place(f, getattr(f, "__name__", "f"), args, wrt)
-    return sparse_jacobian(jax.grad(f, argnums=place), *args, wrt=place)
-
-
-class Jacobian:
+class Jacobian(Displayed):
     """∂out/∂in at a point, in numerator layout: out.shape + in.shape. Made by `jacobian`.
 
-    Attributes: name, out_shape, in_shape, dtype, value (the function's), shape, T, structure, pattern.
+    Attributes: name, out_shape, in_shape, dtype, value (the function's), shape, T, structure, pattern, constant,
+    symmetric (known to be, as a Hessian is).
     """
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, name: str) -> None:
-        self.name, self.in_shape, self.dtype = name, x.shape, x.dtype
+    def __init__(self, f: Callable[[Any], Any], x: Any, name: str, *, symmetric: bool = False) -> None:
+        self.name, self.in_shape, self.dtype, self.symmetric = name, x.shape, x.dtype, symmetric
+        self._f, self._x = f, x
         self.value, self._jvp, self._program = linear_program(f, x)
         self.out_shape = self.value.shape
         like = jax.ShapeDtypeStruct(x.shape, x.dtype)
@@ -130,9 +126,19 @@ class Jacobian:
             return None
 
     @functools.cached_property
+    def constant(self) -> bool:
+        """Whether this is proven to be the Jacobian at every point: the function is affine."""
+        return is_constant(self._f, self._x)
+
+    @functools.cached_property
     def structure(self) -> Structure:
-        """What kind of matrix this is, at this point."""
+        """What kind of matrix this is: of all that could stand here, not of the numbers that happen to."""
         return find(self, self.pattern)
+
+    def elsewhere(self) -> Jacobian:
+        """That of the same function at a random point."""
+        x = np.random.default_rng(3).standard_normal(self.in_shape)
+        return Jacobian(self._f, jnp.asarray(x, self.dtype), self.name, symmetric=self.symmetric)
 
     # ------------------------------------------------------------------------------------------- numbers
 
@@ -169,6 +175,15 @@ class Jacobian:
         if layout == "denominator":
             return jnp.transpose(array, (*range(m, m + n), *range(m)))
         return array
+
+    def sparse(self) -> Sparse:
+        """The entries alone, compressed by colouring, in the mode that needs fewer products.
+
+        Raises:  JacobianError where the pattern is too large to list.
+        """
+        if self.pattern is None:
+            raise JacobianError(f"sparse, of {self!r}: too large for its pattern to be listed")
+        return compressed(Probe(self, self.pattern), *entries([int(mask) for mask in self.pattern]))
 
     def row(self, *index: int) -> Any:
         """The gradient of one entry of the output, shaped like the argument: one VJP."""
@@ -220,26 +235,21 @@ class Jacobian:
             raise IndexError(f"jacobian of {self.name}: expected {len(shape)} indices, got {list(index)}")
         return tuple(index)
 
+    @property
+    def formula(self) -> str:
+        known = self.structure.operator
+        space = reals(self.out_shape, self.in_shape)
+        return rf"J_{{{upright(self.name)}}} \in {space}" + (rf", \, J = {known.formula}" if known is not None else "")
+
+    def facts(self) -> dict[str, str]:
+        shape = f"{list(self.out_shape)} by {list(self.in_shape)}"
+        return {"jacobian of": self.name, "shape": shape, "structure": str(self.structure)}
+
+    def few_numbers(self) -> Any:
+        return self.materialize(vec="C") if math.prod(self.shape) <= NUMBERS else None
+
     def __repr__(self) -> str:
         return f"<jacobian of {self.name}: {list(self.out_shape)} by {list(self.in_shape)}>"
-
-
-def flat(product: Callable[[Any, Any], Any], like: Any) -> Callable[[Any, Any], Any]:
-    """A product with a linear map, from flat vectors to flat vectors."""
-    return lambda J, v: product(J, v.reshape(like.shape)).ravel()
-
-
-def chunked(product: Callable[[Any, Any], Any], J: Any, like: Any, chunk: int = 16) -> Callable[[Any], np.ndarray]:
-    """The product of J with each row of an array [k, size], so many at a time: one program, whatever k is."""
-    program = jax.jit(jax.vmap(product, (None, 0)))  # J's residuals are its arguments, not constants in it
-
-    def products(rows: Any) -> np.ndarray:
-        rows = np.asarray(rows)
-        padded = np.concatenate([rows, np.zeros((-len(rows) % chunk, like.size))])
-        parts = [np.asarray(program(J, jnp.asarray(p, like.dtype))) for p in padded.reshape(-1, chunk, like.size)]
-        return np.concatenate(parts)[: len(rows)]
-
-    return products
 
 
 class Transposed:
@@ -259,8 +269,9 @@ class Transposed:
         return f"{self.T!r}.T"
 
 
-def _place(f: Fn, name: str, args: Sequence[Any], wrt: int | str) -> int:
+def place_of(asked: str, f: Fn, args: Sequence[Any], wrt: int | str) -> int:
     """Where the argument stands that `wrt` names."""
+    name = getattr(f, "__name__", type(f).__name__)
     if isinstance(wrt, str):
         try:
             names = list(inspect.signature(f).parameters)
@@ -268,9 +279,9 @@ def _place(f: Fn, name: str, args: Sequence[Any], wrt: int | str) -> int:
             names = []
         if wrt in names[: len(args)]:
             return names.index(wrt)
-        raise JacobianError(f"jacobian of {name}: no argument {wrt!r} among {', '.join(names[: len(args)]) or 'none'}")
+        raise JacobianError(f"{asked} of {name}: no argument {wrt!r} among {', '.join(names[: len(args)]) or 'none'}")
     if not isinstance(wrt, int) or not -len(args) <= wrt < len(args):
-        raise JacobianError(f"jacobian of {name}: wrt names one of {len(args)} arguments, got {wrt!r}")
+        raise JacobianError(f"{asked} of {name}: wrt names one of {len(args)} arguments, got {wrt!r}")
     return wrt % len(args)
 
 

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from vjpkit.core import ShapeError
+from vjpkit.jacobian.display import NUMBERS, Displayed, reals
 
 Array = Any
 
 
-class Operator:
+class Operator(Displayed):
     """A matrix with `@`, `.T`, `.shape`, `.flops` (of one product with a vector), `.nbytes` and `.materialize()`."""
 
     kind: ClassVar[str]
@@ -58,6 +59,13 @@ class Operator:
         """The matrix, as an array."""
         return self @ jnp.eye(self.shape[1])
 
+    def facts(self) -> dict[str, str]:
+        product = f"{self.flops} FLOPs with a vector"
+        return {"structure": self.kind, "shape": f"{self.shape[0]} × {self.shape[1]}", "product": product}
+
+    def few_numbers(self) -> Array | None:
+        return self.materialize() if math.prod(self.shape) <= NUMBERS else None
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.shape[0]}×{self.shape[1]})"
 
@@ -67,6 +75,10 @@ class Zero(Operator):
     shape: tuple[int, int]
     kind: ClassVar[str] = "zero"
     flops: ClassVar[int] = 0
+
+    @property
+    def formula(self) -> str:
+        return rf"0_{{{self.shape[0]} \times {self.shape[1]}}}"
 
     @property
     def T(self) -> Zero:
@@ -87,6 +99,10 @@ class Identity(Operator):
         return self.size, self.size
 
     @property
+    def formula(self) -> str:
+        return f"I_{{{self.size}}}"
+
+    @property
     def T(self) -> Identity:
         return self
 
@@ -105,6 +121,10 @@ class Scaled(Operator):
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
         return self.size, self.size
+
+    @property
+    def formula(self) -> str:
+        return f"{float(self.scale):.4g} I_{{{self.size}}}"
 
     @property
     def T(self) -> Scaled:
@@ -130,6 +150,10 @@ class Diagonal(Operator):
         return self.diagonal.size, self.diagonal.size
 
     @property
+    def formula(self) -> str:
+        return rf"\mathrm{{diag}}(s), \, s \in \mathbb{{R}}^{{{self.diagonal.size}}}"
+
+    @property
     def T(self) -> Diagonal:
         return self
 
@@ -149,6 +173,10 @@ class Dense(Operator):
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
         return self.matrix.shape
+
+    @property
+    def formula(self) -> str:
+        return rf"A \in {reals(self.shape[:1], self.shape[1:])}"
 
     @property
     def T(self) -> Dense:
@@ -179,6 +207,11 @@ class Outer(Operator):
     @property
     def rank(self) -> int:
         return self.left.shape[1]
+
+    @property
+    def formula(self) -> str:
+        m, n = ([size] for size in self.shape)
+        return rf"U V^\top, \, U \in {reals(m, [self.rank])}, V \in {reals(n, [self.rank])}"
 
     @property
     def T(self) -> Outer:

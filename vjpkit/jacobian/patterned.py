@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vjpkit.jacobian.display import reals
 from vjpkit.jacobian.operators import Operator
 
 Array = Any
@@ -29,6 +30,11 @@ class Selection(Operator):
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
         return len(self.index), self.columns
+
+    @property
+    def formula(self) -> str:
+        letter = "P" if self.kind == "permutation" else "S"
+        return rf"{letter} \in \{{0, 1\}}^{{{self.shape[0]} \times {self.shape[1]}}}"
 
     @property
     def T(self) -> Operator:
@@ -56,6 +62,12 @@ class Sparse(Operator):
     kind: str = "sparse"  # type: ignore[misc]
 
     @property
+    def formula(self) -> str:
+        return (
+            rf"A \in \mathbb{{R}}^{{{self.shape[0]} \times {self.shape[1]}}}, \, {len(self.rows)} \;\mathrm{{entries}}"
+        )
+
+    @property
     def T(self) -> Sparse:
         return Sparse(self.columns, self.rows, self.values, self.shape[::-1], self.kind)
 
@@ -79,6 +91,10 @@ class Toeplitz(Operator):
     @property
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
         return self.column.size, self.row.size
+
+    @property
+    def formula(self) -> str:
+        return rf"T_{{ij}} = t_{{i - j}}, \, T \in {reals(self.shape[:1], self.shape[1:])}"
 
     @property
     def T(self) -> Toeplitz:
@@ -106,6 +122,11 @@ class Kronecker(Operator):
     def shape(self) -> tuple[int, int]:  # type: ignore[override]
         a, b = self.left.shape, self.right.shape
         return a[0] * b[0], a[1] * b[1]
+
+    @property
+    def formula(self) -> str:
+        factors = (_factor(name, a) for name, a in zip("AB", (self.left, self.right), strict=True))
+        return r" \otimes ".join(factors)
 
     @property
     def T(self) -> Kronecker:
@@ -147,6 +168,11 @@ class BlockDiagonal(Operator):
         return b * p, b * q
 
     @property
+    def formula(self) -> str:
+        b, p, q = self.blocks.shape
+        return rf"\bigoplus_{{b = 1}}^{{{b}}} A_b, \, A_b \in {reals([p], [q])}"
+
+    @property
     def T(self) -> BlockDiagonal:
         return BlockDiagonal(self.blocks.swapaxes(1, 2))
 
@@ -157,3 +183,8 @@ class BlockDiagonal(Operator):
     def apply(self, v: Array) -> Array:
         b, _, q = self.blocks.shape
         return jnp.einsum("bpq,bqk->bpk", self.blocks, v.reshape(b, q, -1)).reshape(-1, v.shape[1])
+
+
+def _factor(name: str, a: Operator) -> str:
+    """A factor of a Kronecker product: an identity as it is, another one by a letter and its shape."""
+    return a.formula if a.kind == "identity" else rf"{name}_{{{a.shape[0]} \times {a.shape[1]}}}"

@@ -1,8 +1,9 @@
 """What kind of matrix a Jacobian is: proposed from its pattern, filled in by products, held against random probes.
 
-The kinds are tried from the narrowest to the widest; the first that agrees with the Jacobian on vectors that it
-has not seen is the answer. No proposal asks for more products than `PRODUCTS`, and none forms an m × n array of a
-function that is large.
+A structure is what holds not at this point alone: `tanh` has a diagonal Jacobian where all its slopes happen to be one
+number, too. Numbers that are alike mean something only where they are proven constant. The kinds are tried from the
+narrowest to the widest; the first that agrees with the Jacobian on vectors that it has not seen is the answer. No
+proposal asks for more products than `PRODUCTS`, and none forms an m × n array of a function that is large.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.jacobian.colouring import colour, entries
+from vjpkit.jacobian.colouring import colour, entries, mirrored, star
 from vjpkit.jacobian.operators import Dense, Diagonal, Identity, Operator, Outer, Scaled, Zero
 from vjpkit.jacobian.patterned import BlockDiagonal, Kronecker, Selection, Sparse, Toeplitz
 
 PRODUCTS = 512  # with the Jacobian, for one proposal
 ENTRIES = 2**22  # of what these products may give
 RANK = 8
+STEPS = 2**23  # from neighbour to neighbour, for one colouring
 
 
 class Structure(str):
@@ -55,6 +57,16 @@ class Probe:
         self.masks = None if masks is None else [int(m) for m in masks]
         self.columns: Callable[[Any], np.ndarray] = J.columns  # J v for v [k, n], as [k, m]
         self.rows: Callable[[Any], np.ndarray] = J.rows  # gᵀ J for g [k, m], as [k, n]
+        self.of_what, self.symmetric = J, J.symmetric
+
+    @property
+    def constant(self) -> bool:
+        """Whether the numbers are the same at every point: only then does it mean something that some are alike."""
+        return self.of_what.constant
+
+    def ones_elsewhere(self) -> bool:
+        """Whether the rows sum to 1 at another point too."""
+        return bool(np.all(self.of_what.elsewhere().columns(np.ones((1, self.n))) == 1))
 
     @functools.cached_property
     def seen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -76,13 +88,26 @@ class Probe:
 def find(J: Any, masks: np.ndarray | None) -> Structure:
     """The structure of a Jacobian, with its pattern or without."""
     probe = Probe(J, masks)
-    if not probe.m * probe.n or not np.abs(probe.seen[1]).any():
-        return Structure("zero", Zero((probe.m, probe.n)))
+    zero = Zero((probe.m, probe.n))
+    if not probe.m * probe.n:
+        return Structure("zero", zero)
+    if not np.abs(probe.seen[1]).any():
+        return Structure("zero", zero) if probe.constant else _zero_here(J, zero)
     for propose in PROPOSALS:
         for operator, axes in propose(probe):
             if probe.agrees(operator):
                 return Structure(operator.kind, operator, axes)
     return _blocks_too_large(probe) or Structure("dense")
+
+
+def _zero_here(J: Any, zero: Zero) -> Structure:
+    """A Jacobian that is zero at its point, and may be by accident: of the kind that it has at another one."""
+    other = J.elsewhere()
+    seen = Probe(other, None).seen[1]
+    if not seen.any() or not np.isfinite(seen).all():
+        return Structure("zero", zero)
+    there = find(other, other.pattern)
+    return Structure(str(there), zero, there.axes)
 
 
 Proposals = Iterator[tuple[Operator, tuple[int, int] | None]]
@@ -94,24 +119,25 @@ def _one_entry_a_row(p: Probe) -> Proposals:
         return
     coefficients = p.columns(np.ones((1, p.n)))[0]
     if p.m == p.n:
-        if np.all(coefficients == 1):
+        alike = bool(np.all(coefficients == coefficients[0])) and p.constant
+        if alike and coefficients[0] == 1:
             yield Identity(p.n), None
-        if np.all(coefficients == coefficients[0]):
+        if alike:
             yield Scaled(jnp.asarray(coefficients[0]), p.n), None
         yield Diagonal(jnp.asarray(coefficients)), None
-    if p.masks is not None and np.all(coefficients == 1) and all(p.masks):
+    if p.masks is not None and np.all(coefficients == 1) and all(p.masks) and (p.constant or p.ones_elsewhere()):
         yield Selection(np.array([mask.bit_length() - 1 for mask in p.masks]), p.n), None
 
 
 def _toeplitz(p: Probe) -> Proposals:
-    if len(p.out) == len(p.of) == 1 and min(p.m, p.n) > 2:
+    if len(p.out) == len(p.of) == 1 and min(p.m, p.n) > 2 and p.constant:
         column, row = p.columns(np.eye(1, p.n))[0], p.rows(np.eye(1, p.m))[0]
         yield Toeplitz(jnp.asarray(column), jnp.asarray(row)), None
 
 
 def _kronecker(p: Probe) -> Proposals:
     """A ⊗ B for every cut of the output's axes and of the input's in two."""
-    if min(p.m, p.n) < 2:
+    if min(p.m, p.n) < 2 or not p.constant:
         return
     for a, b in itertools.product(range(len(p.out) + 1), range(len(p.of) + 1)):
         m1, n1 = math.prod(p.out[:a]), math.prod(p.of[:b])
@@ -219,6 +245,10 @@ def _blocks_too_large(p: Probe) -> Structure | None:
 
 def compressed(p: Probe, i: np.ndarray, j: np.ndarray, kind: str = "sparse") -> Sparse:
     """The entries at those places, by as few products as colours are needed, in the mode that needs fewer."""
+    if p.symmetric:
+        found = _symmetric(p, *mirrored(i, j), kind)
+        if found is not None:
+            return found
     forward, reverse = colour(i, j, p.n), colour(j, i, p.m)
     if forward.max(initial=0) <= reverse.max(initial=0):
         seeds = (forward[None] == np.arange(forward.max(initial=0) + 1)[:, None]).astype(float)
@@ -227,3 +257,24 @@ def compressed(p: Probe, i: np.ndarray, j: np.ndarray, kind: str = "sparse") -> 
         seeds = (reverse[None] == np.arange(reverse.max(initial=0) + 1)[:, None]).astype(float)
         values = p.rows(seeds)[reverse[i], j]
     return Sparse(i, j, jnp.asarray(values), (p.m, p.n), kind)
+
+
+def _symmetric(p: Probe, i: np.ndarray, j: np.ndarray, kind: str) -> Sparse | None:
+    """The same of a symmetric matrix, each entry from the one of its two places where it stands alone.
+
+    None where that needs no fewer products, or too many steps, or where the matrix is not symmetric after all.
+    """
+    degrees = np.bincount(i, minlength=p.n)
+    if int((degrees[i] * degrees[j]).sum()) > STEPS:
+        return None
+    colours = star(i, j, p.n)
+    count = int(colours.max(initial=0)) + 1
+    if count >= int(colour(i, j, p.n).max(initial=0)) + 1:
+        return None
+    found = p.columns((colours[None] == np.arange(count)[:, None]).astype(float))
+    crowd = np.zeros((count, p.n), int)
+    np.add.at(crowd, (colours[j], i), 1)  # how many entries of row i a colour adds up
+    here = crowd[colours[j], i] == 1
+    values = np.where(here, found[colours[j], i], found[colours[i], j])
+    sparse = Sparse(i, j, jnp.asarray(values), (p.m, p.n), kind)
+    return sparse if p.agrees(sparse) else None
