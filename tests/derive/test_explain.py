@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import Array
+from jax import Array, lax
 
 import vjpkit
 from tests.evidence import layers
@@ -59,8 +59,8 @@ def test_explained_in_seconds_with_costs_as_xla_counts_them(f: Callable[..., Any
     e = explain(f, *args)
     assert time.process_time() - start < 10
     assert near(e.counted["value"], e.xla["value"])
-    assert near(e.counted["value"] + e.counted["jvp"], e.xla["value + jvp"])
-    assert near(e.counted["value"] + e.counted["vjp"], e.xla["value + vjp"])
+    assert near(e.counted["fwd"] + e.counted["jvp"], e.xla["value + jvp"])
+    assert near(e.counted["fwd"] + e.counted["vjp"], e.xla["value + vjp"])
 
 
 def test_the_stages_of_the_documents_network() -> None:
@@ -153,3 +153,28 @@ def test_it_is_printed_in_four_ways() -> None:
 def test_what_is_refused(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(DeriveError, match=message):
         call()
+
+
+def looped(x: Array) -> Array:
+    y = jnp.sin(x)
+    return lax.while_loop(lambda v: v.sum() < 10, lambda v: v * 2, y)
+
+
+def called_back(x: Array) -> Array:
+    y = jnp.sin(x)
+    return jax.pure_callback(np.sin, jax.ShapeDtypeStruct(x.shape, x.dtype), y)
+
+
+def factored(x: Array) -> Array:
+    return jnp.linalg.svd(jnp.outer(x, x[:2]), full_matrices=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("f", "operation", "line"),
+    [(looped, "while", 2), (called_back, "pure_callback", 2), (factored, "svd", 1)],
+    ids=["while", "callback", "svd"],
+)
+def test_what_has_no_derivative_is_named_with_its_line(f: Callable[[Array], Array], operation: str, line: int) -> None:
+    at = f.__code__.co_firstlineno + line
+    with pytest.raises(DeriveError, match=rf"explain: .*{operation}.* \(at test_explain.py:{at}\)$"):
+        explain(f, k(3))

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Factor:
-    """A matrix m × n of a kind: identity, diagonal, dense, kronecker (of two factors), block-diagonal (of so many)."""
+    """A matrix m × n of a kind.
+
+    The kinds: zero, identity, diagonal, selection, kronecker (of two factors), block-diagonal (of so many), dense.
+    """
 
     kind: str
     m: int
@@ -27,7 +30,8 @@ class Factor:
         """Numbers that are kept."""
         if self.left and self.right:
             return self.left.stored + self.right.stored
-        return {"identity": 0, "diagonal": self.n}.get(self.kind, self.m * self.n // self.blocks)
+        few = {"zero": 0, "identity": 0, "diagonal": self.n, "selection": min(self.m, self.n)}
+        return few.get(self.kind, self.m * self.n // self.blocks)
 
     @property
     def apply(self) -> int:
@@ -35,12 +39,22 @@ class Factor:
         a, b = self.left, self.right
         if a and b:
             return min(a.n * b.apply + b.m * a.apply, b.n * a.apply + a.m * b.apply)
-        return {"identity": 0, "diagonal": self.n}.get(self.kind, 2 * self.m * self.n // self.blocks)
+        few = {"zero": 0, "identity": 0, "diagonal": self.n, "selection": 0}
+        return few.get(self.kind, 2 * self.m * self.n // self.blocks)
 
     @property
     def T(self) -> Factor:
         a, b = self.left, self.right
         return Factor(self.kind, self.n, self.m, a and a.T, b and b.T, self.blocks)
+
+
+def zero(m: int, n: int) -> Factor:
+    return Factor("zero", m, n)
+
+
+def selection(m: int, n: int) -> Factor:
+    """Zeros and ones, one in a row or one in a column."""
+    return Factor("selection", m, n)
 
 
 def dense(m: int, n: int) -> Factor:
@@ -70,6 +84,8 @@ def block_diagonal(blocks: int, m: int, n: int) -> Factor:
 
 def compose(a: Factor, b: Factor) -> tuple[Factor, int]:
     """a b, and the FLOPs of forming it."""
+    if "zero" in (a.kind, b.kind):
+        return zero(a.m, b.n), 0
     if a.kind == "identity":
         return b, 0
     if b.kind == "identity":

@@ -6,13 +6,13 @@ import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from vjpkit.check.arguments import drawn, specified
-from vjpkit.core.inline import inline
 from vjpkit.derive.brackets import Factor, left_to_right, optimum, right_to_left
 from vjpkit.derive.errors import DeriveError
 from vjpkit.derive.program import Value, dependent
@@ -32,10 +32,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `explain` found; printed as text, and as Markdown, LaTeX or HTML by the methods of these names.
+    """What `explain` found; printed as text, as Markdown, LaTeX or HTML by the methods of these names, and plotted.
 
-    Attributes: stages, one `Stage` each; orders, one `Order` each, the cheapest first; recommended, the first of them;
-    xla, XLA's own FLOPs of value, JVP and VJP beside `counted`, this library's.
+    Attributes: stages, one `Stage` each; path, the local Jacobians that lead from the argument to the output: a
+    stage, and which of its inputs; orders, one `Order` each, the cheapest first; recommended, the first of them;
+    counted, FLOPs of the value, of fwd (the value and what the derivative reads of it), of one JVP and one VJP;
+    xla, XLA's own of the value, of value and JVP together, of value and VJP together.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Explanation:
     of: tuple[int, ...]
     out: tuple[int, ...]
     stages: list[Stage]
+    path: list[tuple[Stage, int]]
     orders: list[Order]
     counted: dict[str, int]
     xla: dict[str, int]
@@ -75,6 +78,16 @@ class Explanation:
         from vjpkit.derive.rendering import html
 
         return html(self)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """A matplotlib figure: the local Jacobians to scale, their patterns, and what each order costs.
+
+        Args:    path: a file to write it to, of any kind that matplotlib writes.
+        Raises:  DeriveError without matplotlib, or for a file of a kind that it cannot write.
+        """
+        from vjpkit.derive.picture import figure
+
+        return figure(self, path)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -117,13 +130,15 @@ def explain(f: Callable[..., Any], *args: Any, wrt: int | str | None = None, xla
     x, y = [program.inputs[k] for k in inner], program.outputs[0]
     counted = {
         "value": sum(s.value_flops for s in found),
+        "fwd": sum(s.fwd_flops for s in found),
         "jvp": sum(s.jvp_flops for s in found),
         "vjp": sum(s.vjp_flops for s in found),
     }
-    orders = sorted(_orders(found, x, y), key=lambda o: o.flops)
+    path = _path(found, x, y)
+    orders = sorted(_orders(path, x, y), key=lambda o: o.flops)
     measured = _xla(flat, leaves) if xla else {}
     of = x[0].shape if len(x) == 1 else (sum(v.size for v in x),)
-    return Explanation(name, params[place], of, y.shape, found, orders, counted, measured)
+    return Explanation(name, params[place], of, y.shape, found, path, orders, counted, measured)
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -173,12 +188,11 @@ def _leaf_names(params: Sequence[str], values: Sequence[Any]) -> list[str]:
 
 
 def _xla(flat: Callable[..., Any], leaves: Sequence[Any]) -> dict[str, int]:
-    """XLA's FLOPs of the value, and of what a JVP and a VJP take beside it."""
+    """XLA's FLOPs of the value, and of it with a JVP and with a VJP."""
     moving = [k for k, x in enumerate(leaves) if _float(x)]
-    plain = inline(flat)
 
     def value(*moved: Any) -> Any:
-        return plain(*(dict(enumerate(leaves)) | dict(zip(moving, moved, strict=True))).values())[0]
+        return flat(*(dict(enumerate(leaves)) | dict(zip(moving, moved, strict=True))).values())[0]
 
     def with_vjp(*moved: Any) -> Any:
         y, back = jax.vjp(value, *moved)
@@ -192,26 +206,24 @@ def _xla(flat: Callable[..., Any], leaves: Sequence[Any]) -> dict[str, int]:
     }
     found = {}
     for name, program in programs.items():
-        cost = jax.jit(program).lower(*given, *(given if name == "value + jvp" else ())).compile().cost_analysis()
-        found[name] = int((cost or {}).get("flops", 0))
+        # before fusion, which computes twice what is cheaper so, and differs from version to version
+        cost = jax.jit(program).lower(*given, *(given if name == "value + jvp" else ())).cost_analysis()
+        found[name] = int(sum((cost or {}).get(counted, 0) for counted in ("flops", "transcendentals")))
     return found
 
 
 # ---------------------------------------------------------------------------------------------- ordering
 
 
-def _orders(found: Sequence[Stage], x: Sequence[Value], y: Value) -> list[Order]:
+def _orders(path: Sequence[tuple[Stage, int]], x: Sequence[Value], y: Value) -> list[Order]:
     """What the whole Jacobian costs, by each way to it."""
     n, m = sum(v.size for v in x), y.size
-    on_path = _between(found, x, y)
-    through = {s.output for s in on_path} | set(x)
-    jvp = sum(c for s in on_path for v, c in zip(s.inputs, s.jvps, strict=True) if v in through)
-    vjp = sum(c for s in on_path for v, c in zip(s.inputs, s.vjps, strict=True) if v in through)
+    jvp, vjp = sum(s.jvps[k] for s, k in path), sum(s.vjps[k] for s, k in path)
     orders = [
         Order("JVPs, one input at a time", n * jvp, n, f"{n} of them"),
         Order("VJPs, one output at a time", m * vjp, n if m == 1 else m * n, f"{m} of them"),
     ]
-    chain, names = _chain(on_path, x, y)
+    chain, names = _chain(path, x, y)
     if len(chain) > 1:
         whole = optimum(chain, names)
         orders += [
@@ -228,30 +240,25 @@ def _order(name: str, b: Any) -> Order:
     return Order(name, b.flops, b.largest)
 
 
-def _between(found: Sequence[Stage], x: Sequence[Value], y: Value) -> list[Stage]:
-    """The stages through which y depends on x."""
-    equations = [e for s in found for e in s.equations]
-    reached = dependent(equations, x)
-    needed, out = {y}, []
+def _path(found: Sequence[Stage], x: Sequence[Value], y: Value) -> list[tuple[Stage, int]]:
+    """The stages, each with an input of it, through which y depends on x."""
+    reached = dependent([e for s in found for e in s.equations], x)
+    needed, on_path = {y}, []
     for s in reversed(found):
         if s.output in needed and any(v in reached for v in s.inputs):
-            out.append(s)
+            on_path.append(s)
             needed |= set(s.inputs)
-    return out[::-1]
+    through = {s.output for s in on_path} | set(x)
+    return [(s, k) for s in reversed(on_path) for k, v in enumerate(s.inputs) if v in through]
 
 
-def _chain(on_path: Sequence[Stage], x: Sequence[Value], y: Value) -> tuple[list[Factor], list[str]]:
-    """The factors J_K … J_1, where each stage reads one value of the path; else none, for the graph branches."""
-    factors: list[Factor] = []
-    names: list[str] = []
-    current = x[0]
-    if len(x) != 1:
+def _chain(path: Sequence[tuple[Stage, int]], x: Sequence[Value], y: Value) -> tuple[list[Factor], list[str]]:
+    """The factors J_K … J_1, where each stage reads the one before it, once; else none, for the graph branches."""
+    ends = [*x, *(s.output for s, _ in path)]
+    chained = len(x) == 1 and all(s.inputs[k] is before for (s, k), before in zip(path, ends, strict=False))
+    if not chained or ends[-1] is not y:
         return [], []
-    for s in on_path:
-        if s.inputs.count(current) != 1 or sum(v in {t.output for t in on_path} | set(x) for v in s.inputs) != 1:
-            return [], []
-        factors.append(s.kinds[s.inputs.index(current)].factor)
-        names.append(s.output.name or f"J{len(names) + 1}")
-        current = s.output
-    fits = all(b.n == a.m for a, b in itertools.pairwise(factors))
-    return (factors[::-1], names[::-1]) if current is y and fits else ([], [])
+    factors = [s.kinds[k].factor for s, k in path][::-1]
+    names = [s.output.name or f"J{k}" for k, (s, _) in enumerate(path, 1)][::-1]
+    fits = all(a.n == b.m for a, b in itertools.pairwise(factors))
+    return (factors, names) if fits else ([], [])

@@ -1,180 +1,222 @@
-"""The structure of a stage's Jacobian from its equations alone: which axes of the output follow which of the input.
+"""The structure of a stage's Jacobian, from its tangent program alone, and the product that it makes of a cotangent.
 
-An axis of a value follows an axis of the input where index k of the one reads index k of the other and no other.
-All axes followed: a diagonal. Some: blocks along these. None: a dense matrix. A contraction with something that
-does not depend on the input is a Kronecker product.
+Its axes followed (`following.py`), all of them: a diagonal, or the identity times a number. Some: blocks along these.
+None: a dense matrix. A contraction with something that does not move is a Kronecker product.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vjpkit.derive.brackets import Factor, block_diagonal, dense, diagonal, identity, kronecker
-from vjpkit.derive.costs import FREE
-from vjpkit.derive.idioms import FUNCTIONS, INFIX
+import numpy as np
+
+from vjpkit.derive.brackets import Factor, block_diagonal, dense, diagonal, identity, kronecker, selection, zero
+from vjpkit.derive.following import FACTORS, RESHAPES, SAME, SUMS, Axes, Form, factor_of, followed, path, places
 from vjpkit.derive.program import Equation, Value
 
-Axes = tuple[int | None, ...]
-ELEMENTWISE = {*INFIX, *FUNCTIONS, "div", "neg", "integer_pow", "square", "pow", "select_n", "clamp", "rem", "round"}
-ELEMENTWISE |= {"convert_element_type", "copy", "stop_gradient", "not", "exp", "log", "tanh"}
-
-BIAS = {"add", "broadcast_in_dim", "reshape"}
+THROUGH = FACTORS | SAME | SUMS | RESHAPES | {"transpose"}  # what may stand beside the one contraction, or sum
 
 
 class Kind(NamedTuple):
-    """The structure, the product that it makes of a vector, and the factor that brackets are counted with."""
+    """The structure, the product that it makes of a vector, and the factor that brackets are counted with.
+
+    `axes` are the axes of the input that those of the output follow; `places`, of what only moves, the entry that
+    each entry of the output is.
+    """
 
     structure: str
     product: str
     factor: Factor
+    axes: Axes = ()
+    places: np.ndarray | None = None
 
 
-def kind(equations: Sequence[Equation], x: Value, y: Value, name: str) -> Kind:
-    """The Jacobian of y, which the equations compute, in x, which has this name."""
-    m, n = y.size, x.size
-    contraction = next(
-        (e for e in equations if e.op in ("dot_general", "conv_general_dilated") and x in e.inputs), None
-    )
-    rest = [e for e in equations if e is not contraction]
-    if contraction is not None and all(e.op in ("add", "sub", "broadcast_in_dim", "transpose") for e in rest):
-        return _contraction(contraction, x, m, n)
-    moves = [e for e in equations if e.op not in FREE]
-    if not moves and equations:
-        return _movement(x, y)
-    if [e.op for e in equations if e.op not in FREE] == ["reduce_sum"]:
-        axes = tuple(next(e for e in equations if e.op == "reduce_sum").params["axes"])
-        return Kind("kronecker", f"broadcast: adjoint of the sum over {_axes(axes)}", dense(m, n))
-    return _by_axes(equations, x, y)
+def kind(tangent: Sequence[Equation], x_dot: Value, y_dot: Value, primal: Sequence[Equation]) -> Kind:
+    """The Jacobian of the linear program that takes x_dot to y_dot; `primal` made what it reads besides."""
+    equations = path(tangent, x_dot, y_dot)
+    forms = followed(equations, x_dot)
+    form = forms.get(y_dot)
+    if form is None or form.scale == 0:
+        return nothing(y_dot.size, x_dot.size)
+    at = places(equations, x_dot, y_dot) if form.scale is not None else None
+    return _kind(equations, forms, x_dot, y_dot, at, primal)._replace(axes=form.axes, places=at)
 
 
-def _contraction(eqn: Equation, x: Value, m: int, n: int) -> Kind:
-    """Of z = x w in x or in w: I ⊗ wᵀ, x ⊗ I, and what stands for them without a batch."""
-    if eqn.op != "dot_general":
-        return Kind("toeplitz", "correlation: adjoint of the convolution", dense(m, n))
-    first = eqn.inputs[0] is x
+def nothing(m: int, n: int) -> Kind:
+    """Where no derivative passes."""
+    return Kind("zero", "nothing: J is 0", zero(m, n))
+
+
+def _kind(
+    equations: Sequence[Equation],
+    forms: dict[Value, Form],
+    x_dot: Value,
+    y_dot: Value,
+    at: np.ndarray | None,
+    primal: Sequence[Equation],
+) -> Kind:
+    form, factor = forms[y_dot], _single_factor(equations, forms)
+    ops = [e.op for e in equations if e.op not in THROUGH]
+    if factor is not None and ops == ["dot_general"]:
+        return _contraction(equations, forms, factor, y_dot, primal)
+    if factor is not None and ops == ["reduce_sum"]:
+        return _sum(next(e for e in equations if e.op == "reduce_sum"), factor, form, x_dot, y_dot)
+    if "conv_general_dilated" in ops and len(ops) == 1:
+        return _convolution(next(e for e in equations if e.op == "conv_general_dilated"), forms, form, x_dot, y_dot)
+    if form.scale is not None:
+        return _movement(equations, form.scale, form, at, x_dot, y_dot)
+    return _by_axes(form, x_dot, y_dot)
+
+
+def _single_factor(equations: Sequence[Equation], forms: dict[Value, Form]) -> float | None:
+    """The number that one chain of equations multiplies with beside its contraction; None where it branches."""
+    total = 1.0
+    for e in equations:
+        moving = [v for v in e.inputs if v in forms]
+        if len(moving) != 1:
+            return None
+        if e.op in FACTORS:
+            factor = factor_of(e, moving[0])
+            if factor is None:
+                return None
+            total *= factor
+        if e.op == "sub" and e.inputs[1] in forms:
+            total = -total
+    return total
+
+
+# ------------------------------------------------------------------------------------------- contractions
+
+
+def _contraction(
+    equations: Sequence[Equation], forms: dict[Value, Form], factor: float, y: Value, primal: Sequence[Equation]
+) -> Kind:
+    """Of z = x w in x or in w: I ⊗ wᵀ, w ⊗ I, and what stands for them without a batch."""
+    eqn = next(e for e in equations if e.op == "dot_general")
+    first = eqn.inputs[0] in forms
     (lc, rc), (lb, rb) = eqn.params["dimension_numbers"]
-    own, other = (eqn.inputs[0], eqn.inputs[1]) if first else (eqn.inputs[1], eqn.inputs[0])
+    own, other = eqn.inputs if first else eqn.inputs[::-1]
     own_c, own_b = (lc, lb) if first else (rc, rb)
-    size = lambda v, axes: _product(v.shape[a] for a in axes)  # noqa: E731
-    batch, summed = size(own, own_b), size(own, own_c)
-    free = own.size // (batch * summed)
-    new = other.size // (batch * summed)
-    weight = other.name or other.hint or "w"
-    matrix = dense(new, summed)
+    batch, summed = _size(own.shape, own_b), _size(own.shape, own_c)
+    free, new = own.size // (batch * summed), other.size // (batch * summed)
+    weight, transposed = _names(other, primal)
+    m, n, times = y.size, own.size, _times(factor)
     if batch > 1:
-        return Kind("block-diagonal", f"batched product with {weight}, transposed", block_diagonal(batch, m, n))
-    if free == 1:
-        return Kind("dense", f"{weight}ᵀ g: adjoint of v ↦ {weight} v", dense(m, n))
+        return Kind("block-diagonal", f"{times}batched product with {transposed}", block_diagonal(batch, m, n))
+    if free == 1 and not own_b:
+        return Kind("dense", f"{times}{transposed} g: adjoint of v ↦ {times}{weight} v", dense(m, n))
+    # The axes that stay must lie beside those that are summed as a matrix product has them
+    kept = range(len(own.shape) - len(own_c)) if first else range(len(own_c), len(own.shape))
+    moved = any(e.op == "transpose" for e in equations) or set(kept) & set(own_c)
+    structure = "kronecker, permuted" if moved and free > 1 and summed > 1 else "kronecker"
     if new == 1:
-        return Kind(
-            "kronecker",
-            f"outer product: row i of the result reads row i alone, times {weight}",
-            kronecker(identity(free), dense(1, summed)),
-        )
-    factor = kronecker(identity(free), matrix) if first else kronecker(matrix, identity(free))
-    side = f"g {weight}ᵀ: adjoint of v ↦ v {weight}" if first else f"{weight}ᵀ g: adjoint of v ↦ {weight} v"
-    return Kind("kronecker", side, factor)
+        told = f"outer product: row i of the result reads row i alone, times {times}{weight}"
+        return Kind(structure, told, kronecker(identity(free), dense(1, summed)))
+    matrix = dense(new, summed)
+    pair = (identity(free), matrix) if first else (matrix, identity(free))
+    product = f"{times}g {transposed}" if first else f"{times}{transposed} g"
+    forward = f"{times}v {weight}" if first else f"{times}{weight} v"
+    return Kind(structure, f"{product}: adjoint of v ↦ {forward}", kronecker(*pair))
 
 
-def _movement(x: Value, y: Value) -> Kind:
-    if y.size == x.size:
-        return Kind("permutation", "the same movement, back", identity(x.size))
-    if y.size > x.size:
-        return Kind("selection", "sum: adjoint of the broadcast", dense(y.size, x.size))
-    return Kind("selection", "zeros with g put in place: adjoint of the slice", dense(y.size, x.size))
+def _names(weight: Value, primal: Sequence[Equation]) -> tuple[str, str]:
+    """What a factor is called, and its transpose."""
+    maker = next((e for e in primal if weight in e.outputs), None)
+    if maker is not None and maker.op == "transpose" and len(weight.shape) == 2 and maker.inputs[0].name:
+        return f"{maker.inputs[0].name}ᵀ", maker.inputs[0].name
+    name = weight.name or weight.hint or "M"
+    return name, f"{name}ᵀ"
 
 
-def _by_axes(equations: Sequence[Equation], x: Value, y: Value) -> Kind:
+def _sum(eqn: Equation, factor: float, form: Form, x: Value, y: Value) -> Kind:
+    told = f"{_times(factor)}broadcast: adjoint of the sum over {_axes(tuple(eqn.params['axes']))}"
+    structure = "kronecker" if _kept(form, x) else "dense"
+    return Kind(structure, told, block_diagonal(y.size, y.size, x.size))
+
+
+def _convolution(eqn: Equation, forms: dict[Value, Form], form: Form, x: Value, y: Value) -> Kind:
+    blocks = _size(x.shape, _kept(form, x))
+    structure = "block-diagonal" if blocks > 1 else "dense"
+    image = eqn.inputs[0] in forms
+    told = f"correlation of g with the {'kernel' if image else 'image'}: adjoint of the convolution"
+    return Kind(structure, told, block_diagonal(blocks, y.size, x.size))
+
+
+# ------------------------------------------------------------------------------------ one entry in a row
+
+
+def _movement(
+    equations: Sequence[Equation], scale: float, form: Form, at: np.ndarray | None, x: Value, y: Value
+) -> Kind:
+    """A number times entries that only move."""
+    m, n, times = y.size, x.size, _times(scale)
+    moved = {x, *(v for e in equations for v in e.outputs)}
+    if any(e.op == "pad" or (e.op == "concatenate" and not moved.issuperset(e.inputs)) for e in equations):
+        return Kind("sparse", f"{times}the slice of g: adjoint of putting zeros around", selection(m, n))
+    if m == n and _in_order(form, x):
+        return _multiple(scale, n)
+    if m == n and at is not None and np.array_equal(at, np.arange(n)):
+        return _multiple(scale, n)
+    moves = any(e.op in ("gather", "concatenate") for e in equations)
+    if m == n and at is not None and np.bincount(at, minlength=n).all():
+        return Kind("permutation" if scale == 1 else "sparse", f"{times}the same movement, back", identity(n))
+    if not moves and m > n:
+        gone = [a for a, f in enumerate(form.axes) if f is None]
+        told = f"{times}sum over {_axes(gone)}: adjoint of the broadcast" if gone else f"{times}sum"
+    elif not moves and m < n:
+        told = f"zeros with {times}g put in place: adjoint of the slice"
+    else:
+        told = f"zeros, and {times}g added in place: adjoint of the selection"
+    return Kind("selection" if scale == 1 else "sparse", told, selection(m, n))
+
+
+def _multiple(scale: float, n: int) -> Kind:
+    if scale == 1:
+        return Kind("identity", "g itself", identity(n))
+    return Kind("scaled", f"{_times(scale)}g", diagonal(n))
+
+
+# ---------------------------------------------------------------------------------------------- by axes
+
+
+def _by_axes(form: Form, x: Value, y: Value) -> Kind:
     m, n = y.size, x.size
-    values = followed(equations, x)
-    follows = values.get(y, ())
-    reading = [e for e in equations if any(v in values for v in e.inputs)]
-    added = all(
-        e.op in ("add", "broadcast_in_dim", "reshape") or (e.op == "sub" and e.inputs[0] in values) for e in reading
-    )
-    kept = [a for a in follows if a is not None]
-    if len(set(kept)) == len(kept) == len(x.shape) and m == n:
-        structure = "identity" if added else "diagonal"
-        factor = identity(n) if structure == "identity" else diagonal(n)
-        told = "g itself" if structure == "identity" else "Hadamard, because J is diagonal"
-        return Kind(structure, told, factor)
-    if len(set(kept)) == len(kept) == len(x.shape):
-        gone = [a for a, f in enumerate(follows) if f is None]
-        told = "sum" if added else "Hadamard, then sum"
-        return Kind("selection", f"{told} over {_axes(gone)}: adjoint of the broadcast", dense(m, n))
+    kept = _kept(form, x)
+    everything = len(kept) == sum(s != 1 for s in x.shape)
+    if everything and m == n:
+        if _in_order(form, x):
+            return Kind("diagonal", "Hadamard, because J is diagonal", diagonal(n))
+        return Kind("sparse", "Hadamard, and the axes back in their place", diagonal(n))
+    if everything:
+        gone = [a for a, f in enumerate(form.axes) if f is None and y.shape[a] != 1]
+        return Kind("sparse", f"Hadamard, then sum over {_axes(gone)}", block_diagonal(n, m, n))
     if kept:
-        blocks = _product(x.shape[a] for a in set(kept))
-        told = f"one Jacobian for each index of {_axes(sorted(set(kept)))}"
-        return Kind("block-diagonal", told, block_diagonal(blocks, m, n))
+        told = f"one Jacobian for each index of {_axes(kept)}"
+        return Kind("block-diagonal", told, block_diagonal(_size(x.shape, kept), m, n))
     return Kind("dense", "Jᵀ g", dense(m, n))
 
 
-def followed(equations: Sequence[Equation], x: Value) -> dict[Value, Axes]:
-    """For each value that depends on x: the axis of x that each of its axes follows."""
-    found: dict[Value, Axes] = {x: tuple(range(len(x.shape)))}
-    for eqn in equations:
-        operands = [v for v in eqn.inputs if v in found]
-        if operands:
-            for v in eqn.outputs:
-                found[v] = _follow(eqn, operands, found, v)
-    return found
+def _kept(form: Form, x: Value) -> list[int]:
+    """The axes of x that are followed, but for those of length 1; none where one is followed twice."""
+    kept = [a for a in form.axes if a is not None and x.shape[a] != 1]
+    return sorted(kept) if len(set(kept)) == len(kept) else []
 
 
-def _follow(eqn: Equation, operands: list[Value], found: dict[Value, Axes], y: Value) -> Axes:
-    nothing: Axes = (None,) * len(y.shape)
-    v = operands[0]
-    own = found[v]
-    if eqn.op in ELEMENTWISE:
-        each = [found[u] if u.shape == y.shape else _stretched(found[u], u, y) for u in operands]
-        return tuple(a[0] if len(set(a)) == 1 else None for a in zip(*each, strict=True)) if y.shape else ()
-    if eqn.op == "broadcast_in_dim":
-        at = {d: own[k] if v.shape[k] == y.shape[d] else None for k, d in enumerate(eqn.params["broadcast_dimensions"])}
-        return tuple(at.get(k) for k in range(len(y.shape)))
-    if eqn.op == "transpose":
-        return tuple(own[k] for k in eqn.params["permutation"])
-    if eqn.op.startswith(("reduce_", "arg")) and "axes" in eqn.params:
-        return tuple(a for k, a in enumerate(own) if k not in eqn.params["axes"])
-    if eqn.op in ("reshape", "squeeze", "expand_dims"):
-        return _reshaped(own, v.shape, y.shape)
-    if eqn.op.startswith("cum"):
-        return tuple(None if k == eqn.params["axis"] else a for k, a in enumerate(own))
-    if eqn.op == "dot_general" and len(operands) == 1:
-        (lc, rc), (lb, rb) = eqn.params["dimension_numbers"]
-        batch, summed = (lb, lc) if eqn.inputs[0] is v else (rb, rc)
-        free = [own[k] for k in range(len(own)) if k not in (*batch, *summed)]
-        others = len(y.shape) - len(batch) - len(free)
-        placed = [*free, *[None] * others] if eqn.inputs[0] is v else [*[None] * others, *free]
-        return (*(own[k] for k in batch), *placed)
-    return nothing
+def _in_order(form: Form, x: Value) -> bool:
+    """Whether the flat order of entries stays."""
+    long = [a for a, s in enumerate(x.shape) if s != 1]
+    return [a for a in form.axes if a is not None and x.shape[a] != 1] == long
 
 
-def _stretched(axes: Axes, u: Value, y: Value) -> Axes:
-    """A value that broadcasts: along axes of length 1 nothing is followed."""
-    if len(u.shape) != len(y.shape):
-        return (None,) * len(y.shape)
-    return tuple(a if s == t else None for a, s, t in zip(axes, u.shape, y.shape, strict=True))
+def _size(shape: Sequence[int], axes: Sequence[int]) -> int:
+    return math.prod(shape[a] for a in axes)
 
 
-def _reshaped(axes: Axes, before: Sequence[int], after: Sequence[int]) -> Axes:
-    """Axes that keep their place, from the front and, apart from ones, throughout."""
-    core = [(s, a) for s, a in zip(before, axes, strict=True) if s != 1]
-    if [s for s, _ in core] == [s for s in after if s != 1]:
-        rest = iter(a for _, a in core)
-        return tuple(None if s == 1 else next(rest) for s in after)
-    out: list[int | None] = [None] * len(after)
-    for k, (s, t) in enumerate(zip(before, after, strict=False)):
-        if s != t:
-            break
-        out[k] = axes[k]
-    return tuple(out)
-
-
-def _product(sizes: object) -> int:
-    total = 1
-    for s in sizes:  # type: ignore[attr-defined]
-        total *= s
-    return total
+def _times(factor: float) -> str:
+    """The factor as it stands before a product; nothing for 1."""
+    return {1.0: "", -1.0: "−"}.get(factor, f"{factor:.4g} ".replace("-", "−"))
 
 
 def _axes(axes: Sequence[int]) -> str:

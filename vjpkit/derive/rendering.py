@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as escaping
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from vjpkit.derive.costs import short
@@ -29,16 +30,20 @@ def order_rows(e: Explanation) -> Iterator[tuple[str, ...]]:
 
 
 def opening(e: Explanation) -> str:
-    return f"{e.name}: {len(e.stages)} stages, ∂{_shape(e.out)}/∂{e.wrt} {_shape(e.of)}"
+    count = "1 stage" if len(e.stages) == 1 else f"{len(e.stages)} stages"
+    return f"{e.name}: {count}, ∂{_shape(e.out)}/∂{e.wrt} {_shape(e.of)}"
 
 
 def closing(e: Explanation) -> Iterator[str]:
     """The recommendation, and how the counts compare with XLA's."""
     best, rest = e.recommended, e.orders[1:]
-    beside = f", {rest[-1].flops / max(best.flops, 1):.3g} times less than {rest[-1].name}" if rest else ""
+    times = rest[-1].flops / max(best.flops, 1)
+    many = short(times) if times >= 1000 else f"{times:.3g}"
+    beside = f", {many} times less than {rest[-1].name}" if times > 1 else ""
     yield f"Cheapest: {best.name}, {short(best.flops)} FLOPs{beside}."
     c = e.counted
-    yield f"Counted: value {short(c['value'])}, one JVP {short(c['jvp'])}, one VJP {short(c['vjp'])} FLOPs."
+    told = {"value": "value", "fwd": "with what is kept", "jvp": "one JVP", "vjp": "one VJP"}
+    yield f"Counted: {', '.join(f'{told[key]} {short(n)}' for key, n in c.items())} FLOPs."
     if e.xla:
         yield f"XLA: {', '.join(f'{name} {short(n)}' for name, n in e.xla.items())} FLOPs."
 
@@ -78,12 +83,14 @@ def latex(e: Explanation) -> str:
 
 TEX = {
     **{c: f"\\{c}" for c in "&%#_{}$"},
+    **{c: f"${c}$" for c in "<>|"},
     "→": r"$\to$",
     "×": r"$\times$",
     "∂": r"$\partial$",
-    "ᵀ": r"$^{\mathsf T}$",
+    "ᵀ": r"$^\top$",
     "·": r"$\cdot$",
     "↦": r"$\mapsto$",
+    "−": "$-$",
     "\\": r"\textbackslash{}",
     "^": r"\^{}",
     "~": r"\~{}",
@@ -91,7 +98,16 @@ TEX = {
 
 
 def _tex(cell: str) -> str:
-    return "".join(TEX.get(c, c) for c in cell)
+    return "".join(TEX.get(c) or _letter(c) for c in cell)
+
+
+def _letter(c: str) -> str:
+    """A letter of a name; Greek ones by their names."""
+    kind, _, name = unicodedata.name(c, "").partition(" LETTER ")
+    if kind not in ("GREEK SMALL", "GREEK CAPITAL"):
+        return c
+    name = {"LAMDA": "LAMBDA", "FINAL SIGMA": "VARSIGMA"}.get(name, name)
+    return f"$\\{name.lower() if kind == 'GREEK SMALL' else name.capitalize()}$"
 
 
 def html(e: Explanation) -> str:

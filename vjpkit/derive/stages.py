@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 
-from vjpkit.core.primitives import jaxpr_as_fun
 from vjpkit.derive.costs import FREE, flops, nbytes
 from vjpkit.derive.errors import DeriveError
-from vjpkit.derive.kinds import Kind, kind
+from vjpkit.derive.following import path
+from vjpkit.derive.kinds import Kind, kind, nothing
 from vjpkit.derive.linearise import floats, last_named, linearise
 from vjpkit.derive.program import Equation, Program, Value, alive, dependent, unfold
 from vjpkit.derive.residuals import residuals
+from vjpkit.derive.ruled import Ruled, ruled
 from vjpkit.derive.simplify import simplify
 from vjpkit.derive.source import library_function, place
 from vjpkit.derive.text import Names
@@ -39,6 +40,7 @@ class Stage:
     jvps: list[int] = field(default_factory=list)  # FLOPs of the tangent program of each input alone
     vjps: list[int] = field(default_factory=list)
     value_flops: int = 0
+    fwd_flops: int = 0  # of the value and of all that the derivative reads
     jvp_flops: int = 0
     vjp_flops: int = 0
 
@@ -56,7 +58,7 @@ def stages(
     last_named(program.equations)
     for v, name in zip(program.inputs, names, strict=True):
         v.name = name
-    program.equations, program.outputs = simplify(program.equations, program.outputs)
+    program.equations, program.outputs = simplify(program.equations, program.outputs, {"stop_gradient"})
     moving = dependent(program.equations, [v for v in program.inputs if floats(v)])
     groups = _groups([e for e in program.equations if any(v in moving for v in e.inputs)])
     ends = set(program.outputs)
@@ -119,48 +121,82 @@ def _stage(group: list[Equation], program: Program, ends: set[Value], moving: se
     inputs = [v for v in dict.fromkeys(read) if v in moving and floats(v)]
     results[-1].hint = results[-1].hint or f"v{k}"
     stage = Stage(_name(group, results[-1]), place(group[-1].where).strip(" ()"), group, inputs, results[-1])
-    _derive(stage, list(dict.fromkeys(read)))
+    try:
+        _derive(stage, list(dict.fromkeys(read)))
+    except (DeriveError, NotImplementedError, TypeError, ValueError) as error:
+        raise _refused(stage, error) from error
     return stage
+
+
+def _refused(stage: Stage, error: Exception) -> DeriveError:
+    """What is said of a stage that JAX cannot differentiate: the operation, its line, and JAX's reason."""
+    told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if not isinstance(error, DeriveError):  # which says the operation itself
+        operations = dict.fromkeys(e.op for e in stage.equations if e.op not in FREE)
+        told = f"no derivative of {', '.join(operations)}: {told}"
+    return DeriveError(f"explain: {told}" + (f" ({stage.where})" if stage.where not in told else ""))
 
 
 def _derive(stage: Stage, read: list[Value]) -> None:
     """Kinds, costs and residuals of one stage, from the program of it alone."""
 
-    def run(*values: Any) -> list[Any]:
+    def run(*values: Any) -> Any:
         env = dict(zip(read, values, strict=True))
         for e in stage.equations:
             operands = [env[v] if v in env else jax.numpy.full(v.shape, v.constant, v.dtype) for v in e.inputs]
-            env.update(zip(e.outputs, _apply(e, operands), strict=True))
-        return [env[stage.output]]
+            env.update(zip(e.outputs, e.apply(*operands), strict=True))
+        return env[stage.output]
 
-    d = linearise(run, [v.spec for v in read], lambda eqn: "")
-    named = dict(zip(d.args, read, strict=True))
-    for own, outer in named.items():
-        own.name, own.hint = outer.name or outer.hint, ""
-    inner = dict(zip(read, d.plain.inputs, strict=True))
-    equations = d.plain.equations
-    (y,) = d.plain.outputs
-    stage.kinds = [kind(equations, inner[v], y, v.name or "x") for v in stage.inputs]
+    if not floats(stage.output):
+        stage.kinds = [nothing(stage.output.size, v.size) for v in stage.inputs]
+        stage.jvps, stage.vjps = [0] * len(stage.inputs), [0] * len(stage.inputs)
+        stage.value_flops = stage.fwd_flops = flops(stage.equations)
+        return
+    if stage.inputs and any("function" in e.params for e in stage.equations):
+        _derive_rule(stage, read, ruled(run, read, stage.inputs))
+        return
+    d = linearise(lambda *values: [run(*values)], [v.spec for v in read], lambda eqn: "")
+    _name_alike(d.args, read)
+    (out,), (out_dot,) = d.out, d.out_dots
     reads = [v for e in (*d.tangent, *d.cotangent) for v in e.inputs]
     made = {v for e in d.primal for v in e.outputs} | set(d.args)
     stage.kept = residuals(d.primal, [v for v in dict.fromkeys(reads) if v in made], d.args)
+    _name_kept(stage, d.primal, out)
+    for k in map(read.index, stage.inputs):
+        dot, bar = d.dots[k], d.bars[k]
+        assert dot is not None  # the stage's inputs are floats
+        assert bar is not None
+        assert out_dot is not None
+        stage.kinds.append(kind(d.tangent, dot, out_dot, d.primal))
+        stage.jvps.append(flops(path(d.tangent, dot, out_dot)))
+        stage.vjps.append(flops(alive(d.cotangent, [bar])))
+    stage.value_flops, stage.fwd_flops = flops(d.plain.equations), flops(d.primal)
+    stage.jvp_flops, stage.vjp_flops = flops(d.tangent), flops(d.cotangent)
+
+
+def _derive_rule(stage: Stage, read: list[Value], r: Ruled) -> None:
+    """The same of a stage that is a rule, from what its own fwd, jvp and vjp do."""
+    _name_alike(r.args, read)
+    stage.kept = r.kept
+    _name_kept(stage, r.fwd, r.out)
+    stage.kinds = [kind(r.tangent, dot, r.out_dot, r.fwd) for dot in r.dots]
+    stage.jvps, stage.vjps = list(map(flops, r.jvps)), list(map(flops, r.vjps))
+    stage.value_flops, stage.fwd_flops = flops(stage.equations), flops(r.fwd)
+    stage.jvp_flops, stage.vjp_flops = flops(r.jvp), flops(r.vjp)
+
+
+def _name_alike(own: Sequence[Value], outer: Sequence[Value]) -> None:
+    for v, o in zip(own, outer, strict=True):
+        v.name, v.hint = o.name or o.hint, ""
+
+
+def _name_kept(stage: Stage, primal: Sequence[Equation], out: Value) -> None:
     for v in stage.kept:
-        v.name = v.name or (stage.output.name or stage.output.hint if v is d.out[0] else _by_maker(d.primal, v))
-    for v in stage.inputs:
-        k = read.index(v)
-        moved = dependent(d.tangent, [dot for dot in (d.dots[k],) if dot is not None])
-        stage.jvps.append(flops(e for e in d.tangent if any(u in moved for u in e.inputs)))
-        stage.vjps.append(flops(alive(d.cotangent, [bar for bar in (d.bars[k],) if bar is not None])))
-    stage.value_flops, stage.jvp_flops, stage.vjp_flops = map(flops, (equations, d.tangent, d.cotangent))
+        v.name = (stage.output.name or stage.output.hint) if v is out else v.name or _by_maker(primal, v)
 
 
 def _by_maker(primal: Sequence[Equation], v: Value) -> str:
     return next((LETTERS.get(e.op, "slope") for e in primal if v in e.outputs), "")
-
-
-def _apply(eqn: Equation, operands: list[Any]) -> list[Any]:
-    closed = equation_jaxpr_of(eqn)
-    return jaxpr_as_fun(closed)(*operands) if closed is not None else eqn.apply(*operands)
 
 
 def equation_jaxpr_of(eqn: Equation) -> Any:

@@ -81,11 +81,13 @@ def _reverse(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _formula(fn: Any, static: Mapping[str, Any]) -> Callable[..., Any] | None:
     """candidate(g, *args): what a rule's own formula returns, before JAX or this library looks at its shapes."""
-    if isinstance(fn, Rule) and fn.vjp is not None:
-        return lambda g, *args: fn.vjp(fn.fwd(*args, **static)[1], g, **static)
-    if isinstance(fn, jax.custom_vjp) and not fn.nondiff_argnums and fn.bwd is not None:
-        return lambda g, *args: fn.bwd(fn.fwd(*args)[1], g)
-    return None
+    if isinstance(fn, Rule):
+        fwd, vjp, options = fn.fwd, fn.vjp, static
+    elif isinstance(fn, jax.custom_vjp) and not fn.nondiff_argnums:
+        fwd, vjp, options = fn.fwd, fn.bwd, {}
+    else:
+        return None
+    return None if fwd is None or vjp is None else lambda g, *args: vjp(fwd(*args, **options)[1], g, **options)
 
 
 def _refused(asked: Asked) -> bool:
@@ -103,7 +105,7 @@ def _forward(f: Callable[..., Any]) -> Callable[..., Any]:
     """candidate(dots, *args): the output's tangent that forward mode gives."""
 
     def candidate(dots: Any, *args: Any) -> Any:
-        leaves, tree = jax.tree.flatten(args)
+        leaves, tree = jax.tree.flatten(args, is_leaf=lambda a: a is None)
         moves = jax.tree.leaves(dots, is_leaf=lambda a: a is None)
         which = [i for i, m in enumerate(moves) if m is not None]
 
