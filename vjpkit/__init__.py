@@ -20,9 +20,11 @@ from vjpkit.core import mount as mount
 from vjpkit.core import registry as registry
 from vjpkit.core import rule as rule
 from vjpkit.derive import best_order as best_order
+from vjpkit.derive import derive as derive
 from vjpkit.derive import explain as explain
 from vjpkit.derive import grad_auto as grad_auto
 from vjpkit.derive import write_rule as write_rule
+from vjpkit.jacobian import hessian as hessian
 from vjpkit.jacobian import jacobian as jacobian
 
 __version__ = "0.1.0"

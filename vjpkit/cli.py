@@ -68,11 +68,22 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--plot", type=Path, metavar="FILE", help="write the ratios as bars to this file")
     bench.add_argument("--check-claims", action="store_true", help="compile what docstrings claim, and time nothing")
     bench.set_defaults(run=_bench)
-    for name, told in (("explain", "a function's stages and costs"), ("write-rule", "an explicit rule, as Python")):
+    for name, told in (
+        ("explain", "a function's stages and costs"),
+        ("derive", "its derivative as formulas, in seven notations"),
+        ("write-rule", "an explicit rule, as Python"),
+    ):
         deriving = commands.add_parser(name, help=told)
         deriving.add_argument("function", help="module:function")
         deriving.add_argument("--args", nargs="+", required=True, metavar="ARG", help="shapes ('b i'), or expressions")
         deriving.add_argument("--format", default="text", choices=("text", "markdown", "latex", "html"))
+        if name == "derive":
+            for format in ("markdown", "latex"):
+                deriving.add_argument(f"--{format}", dest="format", action="store_const", const=format)
+            deriving.add_argument("--wrt", nargs="+", default=["0"], help="arguments, by name or place")
+            deriving.add_argument("--style", help="one notation; all seven if left out")
+        if name == "explain":
+            deriving.add_argument("--plot", type=Path, metavar="FILE", help="draw the Jacobians and costs to this file")
         deriving.set_defaults(run=_derive)
     return parser
 
@@ -248,15 +259,12 @@ def _progress(items: Iterable[Any], total: int) -> Iterator[Any]:
 
 
 def _derive(arguments: argparse.Namespace) -> int:
-    from vjpkit.derive import DeriveError, explain, write_rule
+    from vjpkit.derive import DeriveError
+    from vjpkit.derive.command import answer
 
     function, args = _function(arguments.function), [_argument(a) for a in arguments.args]
     try:
-        if arguments.command == "write-rule":
-            print(write_rule(function, *args), end="")
-        else:
-            found = explain(function, *args)
-            print(found if arguments.format == "text" else getattr(found, arguments.format)())
+        print(answer(arguments, function, args), end="")
     except DeriveError as error:
         raise UsageError(str(error)) from error
     return 0

@@ -181,3 +181,20 @@ def alive(equations: Sequence[Equation], outputs: Iterable[Value]) -> list[Equat
             kept.append(eqn)
             needed.update(eqn.inputs)
     return kept[::-1]
+
+
+def everything(program: Program) -> Callable[[Sequence[Any]], dict[Value, Any]]:
+    """The program as one compiled function, from the inputs' numbers to those of every value."""
+    read = (v for e in program.equations for v in (*e.inputs, *e.outputs))
+    values = list(dict.fromkeys([*program.inputs, *read]))
+
+    def run(*inputs: Any) -> list[Any]:
+        env: dict[Value, Any] = dict(zip(program.inputs, inputs, strict=True))
+        for eqn in program.equations:
+            operands = [env[v] if v in env else jnp.full(v.shape, v.constant, v.dtype) for v in eqn.inputs]
+            env.update(zip(eqn.inputs, operands, strict=True))
+            env.update(zip(eqn.outputs, eqn.apply(*operands), strict=True))
+        return [env[v] for v in values]
+
+    compiled = jax.jit(run)
+    return lambda inputs: dict(zip(values, map(np.asarray, compiled(*inputs)), strict=True))

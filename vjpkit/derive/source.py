@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 import vjpkit.core
 
@@ -42,6 +43,16 @@ def library_function(tracebacks: Iterable[Any]) -> str:
     return ""
 
 
+def closed_over(f: Callable[..., Any]) -> dict[str, Any]:
+    """The arrays that a function has from outside, by the names that its code gives them."""
+    try:
+        found = inspect.getclosurevars(inspect.unwrap(getattr(f, "primal", f)))
+    except (TypeError, ValueError):
+        return {}
+    outside = {**found.globals, **found.nonlocals}
+    return {name: x for name, x in outside.items() if isinstance(x, jax.Array | np.ndarray)}
+
+
 def source_names(f: Callable[..., Any]) -> Callable[[Any], str]:
     """For an equation of f's jaxpr, the variable that f's own code assigns on that line; empty where none is."""
     f = inspect.unwrap(getattr(f, "primal", f))
@@ -52,6 +63,8 @@ def source_names(f: Callable[..., Any]) -> Callable[[Any], str]:
     targets: dict[int, str] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Assign) or isinstance(node.value, ast.Lambda) or len(node.targets) > 1:
+            continue
+        if node in tree.body:  # what stands around a lambda
             continue
         if isinstance(target := node.targets[0], ast.Name):
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
