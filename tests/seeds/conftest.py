@@ -1,0 +1,6 @@
+"""The scripts of examples/seeds are imported by their names, as they import each other."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "seeds"))
