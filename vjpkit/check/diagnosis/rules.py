@@ -81,12 +81,13 @@ def _reverse(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _formula(fn: Any, static: Mapping[str, Any]) -> Callable[..., Any] | None:
     """candidate(g, *args): what a rule's own formula returns, before JAX or this library looks at its shapes."""
+    fwd: Callable[..., Any] | None = None
+    vjp: Callable[..., Any] | None = None
+    options: Mapping[str, Any] = {}
     if isinstance(fn, Rule):
         fwd, vjp, options = fn.fwd, fn.vjp, static
     elif isinstance(fn, jax.custom_vjp) and not fn.nondiff_argnums:
-        fwd, vjp, options = fn.fwd, fn.bwd, {}
-    else:
-        return None
+        fwd, vjp = fn.fwd, fn.bwd
     return None if fwd is None or vjp is None else lambda g, *args: vjp(fwd(*args, **options)[1], g, **options)
 
 
