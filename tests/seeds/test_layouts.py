@@ -207,7 +207,8 @@ def test_the_order_is_fixed_and_the_brackets_are_free() -> None:
 
 def test_residuals_are_saved_not_gradients() -> None:
     saved = order.saved_of_a_layer()
-    assert [s.shape for s in saved] == [(5, 3), (3,), (5,), (5,)]
+    assert [s.shape for s in saved[:2]] == [(5, 3), (3,)]
+    assert {s.shape for s in saved[2:]} == {(5,)}  # two slopes, 1 − y and 1 + y, or one: the JAX decides
     w, x = draw(5, 3), draw(3)
     w_bar, x_bar = jax.vjp(lambda w, x: jnp.tanh(w @ x), w, x)[1](draw(5, seed=2))
     for gradient in (w_bar, x_bar):
