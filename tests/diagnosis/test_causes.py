@@ -1,42 +1,41 @@
-"""Every cause has an entry in docs/diagnosis/causes.md, and the example of each is diagnosed as what it stands for."""
+"""Every cause has a page in docs/diagnosis/causes, whose example is diagnosed as the page says."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from vjpkit import Diagnosis, diagnose
+from tests.diagnosis.causes import HEADINGS, PAGES, page, run, said
 from vjpkit.check.diagnosis import CAUSES
 
-PAGE = Path(__file__).parents[2] / "docs" / "diagnosis" / "causes.md"
-SETUP = re.search(r"```python setup\n(.*?)```", PAGE.read_text(encoding="utf8"), re.S)
-ENTRIES = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf8"), re.S | re.M))
+INDEX = PAGES.with_suffix(".md")
 
 
-def example(cause: str) -> Diagnosis:
-    scope: dict[str, Any] = {}
-    code = re.search(r"```python\n(.*?)```", ENTRIES[cause], re.S)
-    assert SETUP is not None
-    assert code is not None
-    exec(SETUP[1] + code[1], scope)
-    if "stages" in scope:
-        return diagnose(scope["stages"], scope["candidate"], *scope["args"])
-    if "candidate" not in scope:
-        return diagnose(scope["f"], *scope["args"])
-    return diagnose(scope["f"], scope["candidate"], *scope["args"])
-
-
-def test_every_cause_has_an_entry() -> None:
-    assert list(ENTRIES) == list(CAUSES)
-    for cause, text in ENTRIES.items():
-        assert "Recognised:" in text, cause
+def test_every_cause_has_a_page_and_a_line_of_the_index() -> None:
+    assert {p.stem for p in PAGES.glob("*.md")} == {*CAUSES}
+    index = INDEX.read_text(encoding="utf8")
+    assert sorted(re.findall(r"^\| \[`(\w+)`\]\(causes/\1\.md\) \|", index, re.M)) == sorted(CAUSES)
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_the_example_is_named(cause: str) -> None:
-    said = example(cause)
-    assert said.findings[0].cause == cause or {f.cause for f in said.findings if f.part > 1} >= {cause}, str(said)
-    assert said.ok == (cause == "correct")
+def test_a_page_has_all_headings_and_leads_nowhere_else(cause: str) -> None:
+    text = page(cause)
+    assert text.startswith(f"# {cause}\n")
+    assert tuple(re.findall(r"^## (.*)$", text, re.M)) == HEADINGS
+    assert {*re.findall(r"\]\((\w+)\.md\)", text)} <= {*CAUSES} - {cause}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_example_is_named_as_the_page_says(cause: str) -> None:
+    text = page(cause)
+    diagnosis = run(text)
+    assert diagnosis.findings[0].cause == cause, str(diagnosis)
+    assert diagnosis.ok == (cause == "correct")
+    head = f"{diagnosis.findings[0].cause}: {diagnosis.findings[0].message}"
+    assert head in said(text), f"{head}\nis not what the page says: python -m tests.diagnosis.causes --write"
+
+
+def test_the_index_shows_a_map() -> None:
+    text = INDEX.read_text(encoding="utf8")
+    assert said(text) == f"{run(text).map()}\n"

@@ -116,6 +116,13 @@ def test_the_sum_of_a_bias_that_a_rule_forgets(kind: str) -> None:
     assert said.right == ["x", "w"]
 
 
+def test_an_argument_that_is_none() -> None:
+    def f(x: Any, scale: Any, where: Any) -> Any:
+        return jnp.where(where, jnp.sin(x), 0.0) * (1.0 if scale is None else scale)
+
+    assert diagnose(f, X, None, X > 0).causes == ["correct"]
+
+
 def test_the_stage_of_a_chain() -> None:
     stages = [
         (lambda x: W.T[:5] @ x, lambda g, x: W.T[:5].T @ g),

@@ -29,45 +29,26 @@ from vjpkit.check.diagnosis import Diagnosis, diagnose
 from vjpkit.core import Case
 
 PAGE = Path(__file__).parents[2] / "docs" / "diagnosis" / "confusion.md"
-_FACTOR = ("scale", "mean_for_sum", "sum_for_mean", "counted_twice", "missing_factor", "extra_factor")
+_FACTOR = ("scale", "mean_for_sum", "sum_for_mean")
 _OPERAND = ("wrong_operand", "slope_at_wrong_point", "slope_at_output", "value_for_slope")
-_PRODUCT = ("missing_factor", "extra_factor", "missing_slope", "extra_slope")
-NAMED: dict[str, tuple[str, ...]] = {
-    "drop a term": (
-        "zero",
-        "ignores_cotangent",
-        "nonlinear_in_cotangent",
-        "dropped_path",
-        "counted_twice",
-        *_PRODUCT,
-        *_OPERAND,
-        "diagonal_only",
-    ),
-    "drop a factor": ("ignores_cotangent", "nonlinear_in_cotangent", *_PRODUCT, *_FACTOR, *_OPERAND, "dropped_path"),
+_MISSING = ("missing_factor", "missing_slope")
+NAMED: dict[str, tuple[str, ...]] = {  # what says that this was done, and not only that something is wrong there
+    "drop a term": ("dropped_path", "diagonal_only", "zero", *_MISSING),
+    "drop a factor": (*_MISSING, *_FACTOR, "positions_ignored", "ignores_cotangent", "nonlinear_in_cotangent"),
     "flip a sign": ("sign", "term_sign"),
-    "× 2": _FACTOR,
+    "× 2": (*_FACTOR, "counted_twice"),
     "× 1/2": _FACTOR,
     "× n": _FACTOR,
     "× 1/n": _FACTOR,
     "transpose": ("transposed_operand", "transposed_result", "wrong_order", "jvp_for_vjp", "mixed_layout"),
-    "swap operands": (
-        "term_sign",
-        "sign",
-        "wrong_order",
-        "positions_ignored",
-        "wrong_operand",
-        "extra_factor",
-        "missing_factor",
-        "transposed_operand",
-        "dropped_path",
-    ),
-    "drop a sum": ("missing_sum", "positions_ignored", "wrong_operand", "missing_factor"),
-    "mean for sum": (*_FACTOR, "dropped_path"),
+    "swap operands": ("term_sign", "sign", "wrong_order", "positions_ignored", "transposed_operand"),
+    "drop a sum": ("missing_sum", "overwritten_for_accumulated"),
+    "mean for sum": _FACTOR,
     "other axis": ("wrong_axis",),
-    "other residual": (*_OPERAND, *_PRODUCT, "wrong_order", "swapped_arguments", "sign", "stale"),
-    "f for f′": (*_OPERAND, *_PRODUCT),
+    "other residual": (*_OPERAND, "swapped_arguments", "stale"),
+    "f for f′": _OPERAND,
     "slope at the output": _OPERAND,
-    "ignore g": ("ignores_cotangent", "ignores_output", "nonlinear_in_cotangent"),
+    "ignore g": ("ignores_cotangent", "ignores_output", "nonlinear_in_cotangent"),  # to other arguments a constant term
     "|g|": ("nonlinear_in_cotangent",),
     "zero a few entries": ("positions_ignored",),
     "off by 1e-3": ("scale",),

@@ -148,6 +148,8 @@ def _after(f: Fn, i: int, change: Fn) -> Fn:
 
     def changed(*args: Any, **static: Any) -> Any:
         leaves, tree = jax.tree.flatten(f(*args, **static))
+        if i >= len(leaves):  # a special point's answer may have fewer arrays
+            return jax.tree.unflatten(tree, leaves)
         answer = change(leaves[i])  # None where it does not apply to an array of this shape
         leaves[i] = leaves[i] if answer is None else jnp.asarray(answer).astype(leaves[i].dtype)
         return jax.tree.unflatten(tree, leaves)

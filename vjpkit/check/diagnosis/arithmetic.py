@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from vjpkit.check.diagnosis.convolution import convolved
+
 Params = Mapping[str, Any]
 
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -61,10 +63,11 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "real": np.real,
     "imag": np.imag,
     "copy": lambda x: x,
+    "stop_gradient": lambda x: x,
     "copy_p": lambda x: x,
     "optimization_barrier": lambda x: x,
 }
-ELEMENTWISE = frozenset(_ELEMENTWISE) - {"optimization_barrier"} | {
+ELEMENTWISE = frozenset(_ELEMENTWISE) - {"optimization_barrier", "stop_gradient"} | {
     *("div", "integer_pow", "select_n", "convert_element_type", "erf", "erfc", "erf_inv", "lgamma", "digamma"),
     *("reduce_precision", "clamp", "atanh", "acosh", "nextafter", "square"),
 }
@@ -95,7 +98,7 @@ def _dot(p: Params, x: Any, y: Any) -> Any:
     right = y.transpose(*by, *cy, *fy).reshape(*batch, n, -1) if y.size else None
     if left is None or right is None:
         return NotImplemented
-    return (left @ right).reshape(*batch, *(x.shape[i] for i in fx), *(y.shape[i] for i in fy))
+    return (left @ right).reshape([*batch, *(x.shape[i] for i in fx), *(y.shape[i] for i in fy)])
 
 
 def _reduce(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,6 +108,18 @@ def _reduce(f: Callable[..., Any]) -> Callable[..., Any]:
 def _cumulative(p: Params, x: Any) -> Any:
     axis = p["axis"]
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if p["reverse"] else np.cumsum(x, axis)
+
+
+def _pad(p: Params, x: Any, value: Any) -> Any:
+    if any(low < 0 or high < 0 or between for low, high, between in p["padding_config"]):
+        return NotImplemented
+    return np.pad(x, [(low, high) for low, high, _ in p["padding_config"]], constant_values=value)
+
+
+def _iota(p: Params, *dynamic: Any) -> Any:
+    shape, axis = p["shape"], p["dimension"]
+    along = np.arange(shape[axis], dtype=p["dtype"]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    return np.broadcast_to(along, shape)
 
 
 def _slice(p: Params, x: Any) -> Any:
@@ -130,6 +145,9 @@ _STRUCTURAL: dict[str, Callable[..., Any]] = {
     "cumsum": _cumulative,
     "concatenate": lambda p, *x: np.concatenate(x, p["dimension"]),
     "slice": _slice,
+    "pad": _pad,
+    "conv_general_dilated": convolved,
+    "iota": _iota,
     "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
     "complex": lambda p, x, y: x + 1j * y,
 }

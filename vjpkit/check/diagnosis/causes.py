@@ -40,7 +40,7 @@ CAUSES: dict[str, str] = {
     "real_part": "the imaginary part is lost",
     "swapped_arguments": "the cotangents are handed back in another order",
     "flipped": "an axis is reversed, or is not where it should be",
-    "symmetrised": "the answer is symmetrised",
+    "symmetrised": "the answer is symmetrised, or is not where it should be",
     "triangle_only": "only one triangle of the answer is there",
     "stale": "it answers for arguments of an earlier call",
     "random_mask": "randomness is drawn anew, not kept from the forward pass",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 
 
-def confirm(asked: Asked, diagnosis: Diagnosis, seed: int) -> None:
-    """Findings that the diagnosis at other shapes does not share lose their confirmation; shared ones come first."""
+def confirm(asked: Asked, diagnosis: Diagnosis, seed: int, traced: bool) -> None:
+    """Findings that the diagnosis at other shapes does not share lose their confirmation."""
     from vjpkit.check.diagnosis.formula import diagnosed
 
     arrays = prime_shapes(runs_with(asked.value), asked.point, np.random.default_rng(seed + 1))
@@ -25,7 +25,7 @@ def confirm(asked: Asked, diagnosis: Diagnosis, seed: int) -> None:
         return
     try:
         other = Asked(asked.f, asked.candidate, asked.kind, asked.rebuilt(arrays), asked.names)
-        there = diagnosed(other, diagnosis.name, seed + 1, SECONDS, again=False)
+        there = diagnosed(other, diagnosis.name, seed + 1, SECONDS, again=False, traced=traced)
     except Exception:
         return
     causes = {(str(f.argument), f.cause) for f in there.findings}

@@ -42,7 +42,7 @@ def diagnose(
              candidate: the suspected formula, in JAX or NumPy; a bare cotangent will do for one argument.
              args: arrays, numbers, pytrees of them, draws, shapes in words, as in `vjpkit.check`.
              static: keyword options handed to f. seed: of all random vectors and points.
-             seconds: after which the search stops with what it has.
+             seconds: of CPU, after which the search stops with what it has.
     Returns: a `Diagnosis`: its `findings`, ranked, each with argument, cause, detail, message, fix, residual,
              confirmed.
     Raises:  CheckError where the question is wrong: f itself fails, or nothing can be differentiated.

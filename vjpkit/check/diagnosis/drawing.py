@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+
+SMALL = 2000  # entries of all arrays that can be evaluated a thousand times
 
 
 def another(a: Any, rng: np.random.Generator) -> Any:
@@ -54,13 +57,14 @@ def prime_shapes(runs: Callable[[list[Any]], bool], args: list[Any], rng: np.ran
     primes = [p for p in (3, 5, 7, 11, 13, 17, 19, 23, 29, 31) if p not in sizes]
     given = {axis: args[axis[0]].shape[axis[1]] for axis in axes}
     now = dict(given)
+    limit = max(4 * _entries(args, given), SMALL)
 
     def drawn(shape_of: dict[tuple[int, int], int]) -> list[Any]:
         return [_at_shape(a, [shape_of[i, k] for k in range(np.ndim(a))], rng) for i, a in enumerate(args)]
 
     def change(which: list[tuple[int, int]]) -> None:
         trial = now | dict.fromkeys(which, primes[0] if primes else 1)
-        if primes and runs(drawn(trial)):
+        if primes and _entries(args, trial) <= limit and runs(drawn(trial)):
             now.update(trial)
             primes.pop(0)
 
@@ -72,6 +76,17 @@ def prime_shapes(runs: Callable[[list[Any]], bool], args: list[Any], rng: np.ran
             if all(now[a] == n for a in which):
                 change(which)
     return drawn(now) if now != given else None
+
+
+def _entries(args: list[Any], shape_of: dict[tuple[int, int], int]) -> int:
+    """How many entries arrays of these shapes have."""
+    return sum(math.prod(shape_of[i, k] for k in range(np.ndim(a))) for i, a in enumerate(args))
+
+
+def shortened(args: list[Any], lengths: set[int], to: int) -> list[Any] | None:
+    """The arrays with the axes of these lengths cut; None where there are none."""
+    cut = [a[tuple(slice(to) if n in lengths else slice(None) for n in np.shape(a))] for a in args]
+    return cut if any(np.shape(a) != np.shape(b) for a, b in zip(args, cut, strict=True)) else None
 
 
 def _at_shape(a: Any, shape: list[int], rng: np.random.Generator) -> Any:

@@ -5,155 +5,183 @@ Read forwards (an edit of the right derivative) an edit is the mistake; read bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Mistake, at_steps, at_steps_by_place, confused, where
+from vjpkit.check.diagnosis.mistakes import Edits, Found, Mistake, at, at_by_place, confused, where
 from vjpkit.check.diagnosis.pool import NAMELESS, Value
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.workings import Derived, Workings
 
 _PRODUCTS = {"mul", "div", "dot_general"}
+Replaced = tuple[str, str, str, float, Edits, Any]  # what belongs there, what stands there, cause, cost, edits, value
 
 
 def factor_mistakes(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
     """Of every product of something linear with a factor: the factor dropped, squared, replaced, transposed."""
-    for k, eqn in enumerate(d.program.equations):
-        if eqn.name not in _PRODUCTS or d.program.steps(k)[0] != k:
-            continue
+    for k, steps in d.program.sites():
+        eqn = d.program.equations[k]
         linear = [v in d.program.linear for v in eqn.inputs]
-        if sum(linear) != 1 or _is_number(d.base[0][eqn.inputs[linear.index(False)]]):
+        if eqn.name not in _PRODUCTS or sum(linear) != 1 or _is_number(d, eqn.inputs[linear.index(False)]):
             continue
         i = linear.index(False)
         factor = d.base[0][eqn.inputs[i]]
-        name, known = w.pool.named(factor), w.pool.find(factor)
+        known = w.pool.find(factor)
+        name = known.name if known is not None else w.pool.named(factor)
+        if name == NAMELESS and eqn.inputs[i] not in d.program.varying:
+            name = "the mask"
+        spot = where(d, k, steps)
         slope = known is not None and known.role == "slope"
-        at = where(d, k)
-        if eqn.name != "dot_general":
-            missing, extra = ("missing_slope", "extra_slope") if slope else ("missing_factor", "extra_factor")
-            drop, twice = (extra, missing) if mends else (missing, extra)
-            yield _of(
-                d,
-                k,
-                drop,
-                _dropped(name, mends, at),
-                f"{'drop' if mends else 'multiply by'} {name}",
-                1.5,
-                mends,
-                _keep(1 - i),
-            )
-            yield _of(
-                d,
-                k,
-                twice,
-                f"{name} stands there {'once' if mends else 'twice'} {at}",
-                f"multiply by {name}",
-                3,
-                mends,
-                _again(eqn, i),
-            )
-            yield _of(
-                d,
-                k,
-                "extra_factor",
-                f"a product and a quotient by {name} are confused {at}",
-                f"try the other of × {name} and / {name}",
-                3,
-                mends,
-                _inverted(eqn, i),
-            )
+        of_kind = _products if eqn.name == "dot_general" else _multiples
+        for cause, detail, fix, cost, edit in of_kind(eqn, [d.base[0][v] for v in eqn.inputs], i, name, slope, mends):
+            yield Mistake(
+                cause, f"{detail} {spot}".strip(), fix, cost, d,
+                edits=at(steps, edit), mends=mends, origin=k, kind=(detail.replace(name, ""), len(steps) > 1),
+            )  # fmt: skip
+        yield from _replaced(w, d, k, steps, i, known, name, mends)
+
+
+def _multiples(eqn: Equation, x: list[Any], i: int, name: str, slope: bool, mends: bool) -> Iterator[Found]:
+    """What may happen to a factor that multiplies entry by entry."""
+    missing, extra = ("missing_slope", "extra_slope") if slope else ("missing_factor", "extra_factor")
+    if mends:
+        yield extra, f"the factor {name} does not belong there", f"drop {name}", 1.5, _keep(1 - i)
+        yield missing, f"{name} stands there once", f"multiply by {name}", 3, _again(eqn, i)
+    else:
+        yield missing, f"the factor {name} is left out", f"multiply by {name}", 1.5, _keep(1 - i)
+        yield extra, f"{name} stands there twice", f"multiply by {name}", 3, _again(eqn, i)
+    confused_ = f"a product and a quotient by {name} are confused"
+    yield "extra_factor", confused_, f"try the other of × {name} and / {name}", 3, _inverted(eqn, i)
+    if len(np.unique(x[i][x[i] != 0])) == 2 and np.any(x[i] == 0):
+        yield (
+            "scale",
+            f"1 stands for every weight of {name} that is not 0",
+            f"the weights of {name}",
+            1.8,
+            _mask(eqn, i),
+        )
+    if x[i].ndim >= 2 and x[i].shape[-1] == x[i].shape[-2]:
+        turn = f"{name}.T in place of {name}"
+        yield "transposed_operand", f"{name} is transposed", turn, 1.5, _turned(eqn, i)
+
+
+def _products(eqn: Equation, x: list[Any], i: int, name: str, slope: bool, mends: bool) -> Iterator[Found]:
+    """What may happen to a factor of a matrix product."""
+    for j in (0, 1):
+        if x[j].ndim >= 2:
+            said = name if j == i else "the product's other operand"
+            turn = f"{said}.T in place of {said}"
+            yield "transposed_operand", f"{said} is transposed", turn, 1.2, _turned(eqn, j)
+    yield "wrong_order", "the operands of the product are swapped", "the other order", 2.5, _swapped(eqn)
+    if x[i].ndim >= 2 and x[i].shape[-1] == x[i].shape[-2] and x[1 - i].size == eqn(x)[0].size:
+        other = _untouched(eqn, 1 - i)
+        if mends:
+            yield "extra_factor", f"the factor {name} does not belong there", f"drop {name}", 1.6, other
+            yield "missing_factor", f"{name} stands there once", f"multiply by {name} again", 3, _again_by(eqn, i)
         else:
-            for j in (0, 1):
-                v = d.base[0][eqn.inputs[j]]
-                if v.ndim >= 2:
-                    said = name if j == i else "the product's other operand"
-                    yield _of(
-                        d,
-                        k,
-                        "transposed_operand",
-                        f"{said} is transposed {at}",
-                        f"{said}.T in place of {said}",
-                        1.2,
-                        mends,
-                        _turned(eqn, j),
-                    )
-            yield _of(
-                d,
-                k,
-                "wrong_order",
-                f"the operands of the product are swapped {at}",
-                "the other order",
-                2.5,
-                mends,
-                _swapped(eqn),
-            )
-        yield from _replaced(w, d, k, i, known, name, mends)
+            yield "missing_factor", f"the factor {name} is left out", f"multiply by {name}", 1.6, other
+            yield "extra_factor", f"{name} stands there twice", f"multiply by {name} once", 3, _again_by(eqn, i)
 
 
 def _replaced(
-    w: Workings, d: Derived, k: int, i: int, known: Value | None, name: str, mends: bool
+    w: Workings, d: Derived, k: int, steps: tuple[int, ...], i: int, known: Value | None, name: str, mends: bool
 ) -> Iterator[Mistake]:
     eqn = d.program.equations[k]
-    if known is None and name == NAMELESS:
-        return
+    if known is None and (eqn.inputs[i] not in d.program.varying or (name == NAMELESS and len(steps) == 1)):
+        return  # it would say no more than that something else stands there
+    here = d.base[0][eqn.inputs[i]]
+    for right_name, wrong_name, cause, cost, edits, other in (
+        *_by_values(w, d, eqn, steps, i, known, name, mends),
+        *_by_series(w, d, eqn, steps, i, known, name, mends),
+    ):
+        yield Mistake(
+            cause,
+            f"{wrong_name} stands where {right_name} belongs {where(d, k, steps)}".strip(),
+            f"{right_name} in place of {wrong_name}",
+            cost,
+            d,
+            edits=edits,
+            mends=mends,
+            origin=k,
+            stands=(other, here) if mends else (here, other),
+        )
+
+
+def _by_values(
+    w: Workings, d: Derived, eqn: Equation, steps: tuple[int, ...], i: int, known: Value | None, name: str, mends: bool
+) -> Iterator[Replaced]:
+    """One value in the factor's place, at every step the same."""
     shape = d.base[0][eqn.inputs[i]].shape
-    for v in w.pool.values:
-        if v is known or len(v.shape) != len(shape) or (eqn.name != "dot_general" and v.shape != shape):
+    for v in w.pool.values if eqn.name == "dot_general" else w.pool.of_shape(shape):
+        if (known is not None and v.name == known.name) or len(v.shape) != len(shape):
             continue
         turns = (False, True) if eqn.name == "dot_general" and v.shape != shape and len(shape) == 2 else (False,)
         for turn in turns:
             right, wrong = (v, known) if mends else (known, v)
-            wrong_name, right_name = (name, v.name) if mends else (v.name, name)
-            cause = confused(right, wrong, False, w.outputs)
-            yield Mistake(
-                cause,
-                f"{wrong_name} stands where {right_name} belongs {where(d, k)}".strip(),
-                f"{right_name} in place of {wrong_name}",
-                2.0 if v.role in ("argument", "output") or v.name in w.outputs else 2.5,
-                d,
-                edits=at_steps_by_place(d, k, partial(_with, eqn, i, v, turn)),
-                mends=mends,
-                origin=k,
-            )
+            cause = confused(w, right, wrong, False)
+            cost = 2.0 if v.role in ("argument", "output") or v.name in w.outputs else 2.5
+            edits = at_by_place(steps, partial(_with, eqn, i, v, turn))
+            yield *((v.name, name) if mends else (name, v.name)), cause, cost, edits, v.at[0]
 
 
-def extra_factors(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
-    """Every linear value multiplied, or divided, by a value that has no business there; mended: that is missing."""
+def _by_series(
+    w: Workings, d: Derived, eqn: Equation, steps: tuple[int, ...], i: int, known: Value | None, name: str, mends: bool
+) -> Iterator[Replaced]:
+    """At every step of a loop a value of that step in the factor's place."""
+    if len(steps) < 2:
+        return
+    shape = d.base[0][eqn.inputs[i]].shape
+    for s in w.series:
+        if len(s.at[0]) != len(steps) or np.shape(s.at[0][0]) != shape:
+            continue
+        for order in (1, -1):
+            edits = partial(_each_with, d, steps, i, s.at, order)
+            cause = "wrong_operand" if name != s.name or mends else "positions_ignored"
+            other = f"{s.name} of the same step" if name == s.name else s.name
+            yield *((other, name) if mends else (name, other)), cause, 2.2, edits, s.at[0][0]
+
+
+def extra_factors(w: Workings, d: Derived, mends: bool, within: bool = False) -> Iterator[Mistake]:
+    """Every linear value multiplied, or divided, by a value that has no business there; mended: that is missing.
+
+    `within`: every value of a coefficient.
+    """
     seen: set[bytes] = set()
-    for k, eqn in enumerate(d.program.equations):
+    for k, steps in d.program.sites():
+        eqn = d.program.equations[k]
         v = eqn.outputs[0]
-        if len(eqn.outputs) != 1 or v not in d.program.linear or d.program.steps(k)[0] != k:
+        if len(eqn.outputs) != 1 or (v in d.program.linear) == within or (within and v not in d.program.varying):
             continue
         here = d.base[0][v]
         key = np.sort(np.abs(np.ravel(here))).tobytes()
-        if key in seen or here.dtype.kind not in "fc":  # a reshape or a transpose of what was tried
+        if (
+            key in seen or here.dtype.kind not in "fc" or (within and here.size < 2)
+        ):  # a reshape or a transpose of what was tried
             continue
         seen.add(key)
-        for name, role, at in w.pool.fitting(here.shape):
-            for power, word, cost in ((1, "× ", 2.5), (-1, "/ ", 3.5)):
+        for name, role, values in w.pool.fitting(here.shape):
+            for power, cost in ((1, 2.5), (-1, 3.5)):
                 adds = (power == 1) != mends
-                cause = ("extra_" if adds else "missing_") + ("slope" if role == "slope" else "factor")
-                detail = f"{word if not mends else ''}{name} {'too many' if adds else 'is missing'} {where(d, k)}"
+                kind = "slope" if role == "slope" else "factor"
+                cause, text, fix = f"missing_{kind}", f"{name} is missing", f"multiply by {name}"
+                if adds and (kind == "slope" or w.multiplies(values[0])):
+                    cause, text, fix = f"extra_{kind}", f"{name} is one factor too many", f"drop {name}"
+                elif adds:
+                    text, fix = f"the division by {name} is missing", f"divide by {name}"
                 yield Mistake(
-                    cause, detail.strip(), f"{'drop' if adds else 'multiply by'} {name}", cost, d,
-                    edits=at_steps_by_place(d, k, partial(_times, eqn, at, power)),
+                    cause, f"{text} {where(d, k, steps)}".strip(), fix, cost, d,
+                    edits=at_by_place(steps, partial(_times, eqn, values, power)),
                     mends=mends, origin=k,
                 )  # fmt: skip
 
 
-def _of(d: Derived, k: int, cause: str, detail: str, fix: str, cost: float, mends: bool, edit: Edit) -> Mistake:
-    return Mistake(cause, detail.strip(), fix, cost, d, edits=at_steps(d, k, edit), mends=mends, origin=k)
-
-
-def _dropped(name: str, mends: bool, at: str) -> str:
-    return f"the factor {name} does not belong there {at}" if mends else f"the factor {name} is left out {at}"
-
-
-def _is_number(a: Any) -> bool:
-    return bool(np.size(a) == 1 or np.ptp(np.real(a)) == 0)
+def _is_number(d: Derived, v: int) -> bool:
+    """Whether a factor is a constant of one value, as in 2 x."""
+    a = d.base[0][v]
+    return v not in d.program.varying and bool(np.size(a) == 1 or np.ptp(np.real(a)) == 0)
 
 
 def _keep(i: int) -> Edit:
@@ -162,6 +190,22 @@ def _keep(i: int) -> Edit:
 
 def _again(eqn: Equation, i: int) -> Edit:
     return lambda x: eqn([eqn(x)[0], x[1]]) if eqn.name == "div" else [eqn(x)[0] * x[i]]
+
+
+def _mask(eqn: Equation, i: int) -> Edit:
+    return lambda x: eqn([(a != 0).astype(a.dtype) if j == i else a for j, a in enumerate(x)])
+
+
+def _untouched(eqn: Equation, i: int) -> Edit:
+    return lambda x: [x[i].reshape(eqn(x)[0].shape)]
+
+
+def _again_by(eqn: Equation, i: int) -> Edit:
+    def edit(x: list[Any]) -> list[Any]:
+        once = eqn(x)[0]
+        return eqn([once.reshape(a.shape) if j != i else a for j, a in enumerate(x)])
+
+    return edit
 
 
 def _inverted(eqn: Equation, i: int) -> Edit:
@@ -188,8 +232,19 @@ def _swapped(eqn: Equation) -> Edit:
 
 
 def _with(eqn: Equation, i: int, v: Value, turn: bool, place: int) -> Edit:
-    value = v.at[place].T if turn else v.at[place]
-    return lambda x: eqn([value if j == i else a for j, a in enumerate(x)])
+    return partial(_given, eqn, i, v.at[place].T if turn else v.at[place])
+
+
+def _each_with(
+    d: Derived, steps: tuple[int, ...], i: int, series: Sequence[Sequence[Any]], order: int, place: int
+) -> dict[int, Edit]:
+    values = series[place][::order]
+    eqns = d.program.equations
+    return {k: partial(_given, eqns[k], i, v) for k, v in zip(steps, values, strict=True)}
+
+
+def _given(eqn: Equation, i: int, value: Any, x: list[Any]) -> list[Any]:
+    return eqn([value if j == i else a for j, a in enumerate(x)])
 
 
 def _times(eqn: Equation, at: tuple[Any, ...], power: int, place: int) -> Edit:

@@ -59,12 +59,18 @@ class Factors:
 
 
 def _summed_sizes(w: Workings, k: int) -> Iterator[int]:
-    """How many terms the sums have that the right derivative takes for an arm."""
-    for eqn in w.sloped.program.equations:
-        if not w.sloped.program.linear.intersection(eqn.inputs) or k not in w.sloped.program.reach(eqn.outputs[0]):
+    """How many terms the sums have that the right derivative takes for an arm, those of loops among them."""
+    for j, eqn in enumerate(w.sloped.program.equations):
+        if not w.sloped.program.linear.intersection(eqn.inputs) or not any(
+            k in w.sloped.program.reach(v) for v in eqn.outputs
+        ):
             continue
         x = w.sloped.base[0][eqn.inputs[0]]
-        if eqn.name == "reduce_sum":
+        if eqn.name in ("add", "add_any"):
+            sizes = [len(w.sloped.program.steps(j)) + 1]
+        elif eqn.name == "scan":
+            sizes = [eqn.params["length"]]
+        elif eqn.name == "reduce_sum":
             sizes = [x.shape[i] for i in eqn.params["axes"]]
         elif eqn.name == "dot_general":
             sizes = [x.shape[i] for i in eqn.params["dimension_numbers"][0][0]]

@@ -16,6 +16,7 @@ from vjpkit.check.diagnosis.answers_read import read_answer
 from vjpkit.check.diagnosis.finding import Argument, Finding
 from vjpkit.check.diagnosis.lines import is_users
 from vjpkit.check.diagnosis.source import Respelled, Source, mended, respelled_name
+from vjpkit.check.diagnosis.spelling import turned
 from vjpkit.check.diagnosis.workings import RIGHT, Workings
 from vjpkit.check.jaxprs import reason
 
@@ -198,7 +199,7 @@ def _misfit(a: str, b: str, x: Any, y: Any, product: bool) -> str:
     text = f"`{a}` {list(x.shape)} and `{b}` {list(y.shape)} do not fit in {operation}"
     sign = "@" if product else "*"
     fits = []
-    for p, q in ((_turned(a), b), (a, _turned(b)), (_turned(a), _turned(b)), (b, a)):
+    for p, q in ((turned(a), b), (a, turned(b)), (turned(a), turned(b)), (b, a)):
         u, v = (y, x) if (p, q) == (b, a) else (x.T if p != a else x, y.T if q != b else y)
         try:
             _ = jax.eval_shape(lambda u, v: u @ v if product else u * v, _zeros(u), _zeros(v))
@@ -206,10 +207,6 @@ def _misfit(a: str, b: str, x: Any, y: Any, product: bool) -> str:
         except Exception:
             continue
     return text + (f"; {' or '.join(fits[:2])} would" if fits else "")
-
-
-def _turned(a: str) -> str:
-    return a[:-2] if a.endswith(".T") else f"{a}.T" if a.isidentifier() else f"({a}).T"
 
 
 def _zeros(a: Any) -> Any:

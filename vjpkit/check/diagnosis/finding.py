@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vjpkit.check.diagnosis.question import Asked
 
 
 class Argument(str):
@@ -75,6 +78,7 @@ class Diagnosis:
     notes       what else there is to know: what could not be looked at, where arguments hide something
     report      of each argument that nothing explains: where the error is, as text
     errors      of each argument: the error of the candidate at the first probe, as an array
+    asked       of each argument that is wrong: what was asked, and which of its arms it is
     """
 
     name: str
@@ -84,6 +88,7 @@ class Diagnosis:
     notes: list[str] = field(default_factory=list)
     report: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Any] = field(default_factory=dict, repr=False)
+    asked: dict[str, tuple[Asked, int]] = field(default_factory=dict, repr=False)
     seconds: float = 0.0
 
     @property
@@ -117,8 +122,17 @@ class Diagnosis:
             "seconds": self.seconds,
         }
 
+    def map(self) -> str:
+        """Where the errors are: entries of an argument by entries of the output, the explained ones in brackets."""
+        from vjpkit.check.diagnosis.heat import text
+
+        return text(self)
+
     def picture(self, path: Any = None) -> Any:
-        """A matplotlib figure of the errors, argument by argument; written to `path` where one is given."""
+        """The maps as a matplotlib figure, the explained entries outlined; written to `path` where one is given.
+
+        Raises:  CheckError without matplotlib.
+        """
         from vjpkit.check.diagnosis.heat import figure
 
         return figure(self, path)

@@ -12,12 +12,14 @@ from vjpkit.check.diagnosis.answers_read import Misread
 from vjpkit.check.diagnosis.behaviour import behaviour, other_mask
 from vjpkit.check.diagnosis.causes import sentence
 from vjpkit.check.diagnosis.confirming import confirm
-from vjpkit.check.diagnosis.drawing import another
+from vjpkit.check.diagnosis.drawing import another, shortened
+from vjpkit.check.diagnosis.explanations import Explanation
 from vjpkit.check.diagnosis.failing import failure, repaired
 from vjpkit.check.diagnosis.finding import Argument, Diagnosis, Finding
 from vjpkit.check.diagnosis.heat import structure
+from vjpkit.check.diagnosis.programs import LONGEST
 from vjpkit.check.diagnosis.question import Asked
-from vjpkit.check.diagnosis.search import Explanation, Search
+from vjpkit.check.diagnosis.search import Search
 from vjpkit.check.diagnosis.shapes import misshapen
 from vjpkit.check.diagnosis.source import respelled_name
 from vjpkit.check.diagnosis.workings import RIGHT, Workings
@@ -27,19 +29,22 @@ MOST = 4  # findings of an argument
 SECONDS = 6.0
 FAR = 4.0  # a cost beyond which an explanation is far-fetched
 ELSEWHERE = 6  # further points
+STEPS = 5  # of a loop that is too long
 
 
-def diagnosed(asked: Asked, name: str, seed: int = 0, seconds: float = SECONDS, again: bool = True) -> Diagnosis:
-    """What is wrong with `asked.candidate`. `again`: confirm at other shapes."""
+def diagnosed(
+    asked: Asked, name: str, seed: int = 0, seconds: float = SECONDS, again: bool = True, traced: bool = False
+) -> Diagnosis:
+    """What is wrong with `asked.candidate`. `again`: confirm at other shapes. `traced`: see `Workings`."""
     start = time.perf_counter()
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        diagnosis = _answer(asked, Diagnosis(name, asked.kind), seed, seconds, again)
+        diagnosis = _answer(Workings(asked, seed, traced=traced), Diagnosis(name, asked.kind), seed, seconds, again)
     diagnosis.seconds = time.perf_counter() - start
     return diagnosis
 
 
-def _answer(asked: Asked, diagnosis: Diagnosis, seed: int, seconds: float, again: bool) -> Diagnosis:
-    w = Workings(asked, seed)
+def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again: bool) -> Diagnosis:
+    asked = w.asked
     try:
         w.ask()
     except Misread as error:
@@ -63,12 +68,13 @@ def _answer(asked: Asked, diagnosis: Diagnosis, seed: int, seconds: float, again
     for k in list(wrong):
         said = behaviour(w, k) if np.shape(w.got[k][0]) == np.shape(w.want[k][0]) else None
         if said is not None:
-            explained[k] = [Explanation((said,), 0.0, 0.0)]
+            mended = Search(w, [k], 1.0).mended()[k] if said[0] == "nonlinear_in_cotangent" and again else []
+            explained[k] = [Explanation((said,), 0.0, 0.0), *(e for e in mended if e.causes != (said[0],))]
         elif low := _low_precision(w, k):
             explained[k] = [low]
     rest = [k for k in wrong if k not in explained]
     if rest:
-        explained |= Search(w, rest, seconds).run()
+        explained |= _searched(w, rest, seconds, seed)
     for k in rest:
         if np.shape(w.got[k][0]) != np.shape(w.want[k][0]):
             mended = misshapen(w, k)
@@ -80,14 +86,44 @@ def _answer(asked: Asked, diagnosis: Diagnosis, seed: int, seconds: float, again
         elif all(e.cost >= FAR for e in explained[k]) and (pattern := other_mask(w, k)):
             explained[k] = [Explanation((("random_mask", pattern, "the mask of the forward pass"),), 1.0, 0.0)]
     diagnosis.errors = {str(asked.arms[k]): _error(w, k) for k in wrong}
+    diagnosis.asked = {str(asked.arms[k]): (asked, k) for k in wrong}
     diagnosis.findings = _findings(w, explained, diagnosis)
     if again and any(f.cause not in ("unexplained", "shape") for f in diagnosis.findings):
-        confirm(asked, diagnosis, seed)
+        confirm(asked, diagnosis, seed, w.candidate_program is not None)
     if len(w.places) == 1:
         diagnosis.notes.append("no second random point could be drawn at which the function is finite")
     elif wrong and all(is_right(w, k, place=len(w.places) - 1) for k in wrong):
         diagnosis.notes.append("at the given arguments it is indistinguishable from right; at others it is not")
     return diagnosis
+
+
+def _searched(w: Workings, wrong: list[int], seconds: float, seed: int) -> dict[int, list[Explanation]]:
+    """What explains each wrong arm. Long loops are looked into where they are shorter, if the question allows that."""
+    if not w.sloped.program.loops:
+        return Search(w, wrong, seconds).run()
+    found = Search(w, wrong, seconds).whole()
+    rest = [k for k in wrong if not found[k]]
+    if rest:
+        within = _with_fewer_steps(w, rest, seed) or Workings(w.asked, seed, unrolled=LONGEST)
+        within.ask()
+        within.prepare()
+        found |= Search(within, rest, seconds).run()
+    return found
+
+
+def _with_fewer_steps(w: Workings, wrong: list[int], seed: int) -> Workings | None:
+    """The same question at arrays that are cut, if the same arms are wrong there."""
+    arrays = shortened(w.asked.point, w.sloped.program.loops, STEPS)
+    if arrays is None:
+        return None
+    try:
+        shorter = Workings(
+            Asked(w.asked.f, w.asked.candidate, w.asked.kind, w.asked.rebuilt(arrays), w.asked.names), seed
+        )
+        shorter.ask()
+    except Exception:  # the length is written into the function, or the formula
+        return None
+    return shorter if not any(is_right(shorter, k) for k in wrong) else None
 
 
 def _elsewhere(w: Workings) -> list[Any] | None:

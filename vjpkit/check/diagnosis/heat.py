@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.maps import SHADES, error_maps
+from vjpkit.check.errors import CheckError
+
 if TYPE_CHECKING:
     from vjpkit.check.diagnosis.finding import Diagnosis
 
-_SHADES = " ·░▒▓█"
 WIDEST, TALLEST = 64, 16
 
 
@@ -46,28 +48,53 @@ def heat_map(error: np.ndarray) -> list[str]:
     ]
     a = np.asarray(blocks)
     peak = a.max(initial=0) or 1.0
-    levels = np.ceil(np.nan_to_num(a / peak, nan=1.0, posinf=1.0) * (len(_SHADES) - 1)).astype(int)
-    return ["  |" + "".join(_SHADES[n] for n in row) + "|" for row in levels]
+    levels = np.ceil(np.nan_to_num(a / peak, nan=1.0, posinf=1.0) * (len(SHADES) - 1)).astype(int)
+    return ["  |" + "".join(SHADES[n] for n in row) + "|" for row in levels]
+
+
+def text(diagnosis: Diagnosis) -> str:
+    """The map of every argument that is wrong; of a large one, its error at a random vector."""
+    maps = {m.name: m for m in error_maps(diagnosis)}
+    parts = []
+    for name, error in diagnosis.errors.items():
+        if name in maps:
+            parts.append(str(maps[name]))
+        elif np.size(error):
+            parts.append("\n".join([f"{name} {list(np.shape(error))}, at a random vector", *heat_map(np.abs(error))]))
+    return "\n".join(parts)
 
 
 def figure(diagnosis: Diagnosis, path: Any = None) -> Any:
-    """One panel per argument: |error|, with the cause as its title where it is explained."""
-    import matplotlib.pyplot as plt
-
-    panels = [(name, np.abs(e)) for name, e in diagnosis.errors.items() if np.size(e)]
-    fig, axes = plt.subplots(1, max(len(panels), 1), figsize=(4 * max(len(panels), 1), 3.4), squeeze=False)
-    for ax, (name, error) in zip(axes[0], panels, strict=False):
+    """One panel per argument that is wrong: its map, the explained entries outlined; of a large one, its error."""
+    try:
+        from matplotlib.collections import LineCollection
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise CheckError("picture needs matplotlib: pip install 'vjpkit[bench]'; map() gives it as text") from missing
+    maps = {m.name: m for m in error_maps(diagnosis)}
+    names = [name for name, error in diagnosis.errors.items() if np.size(error)]
+    whole = Figure(figsize=(4.6 * max(len(names), 1), 3.8), layout="constrained")
+    panels = whole.subplots(1, max(len(names), 1), squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=False):
+        m, error = maps.get(name), np.abs(diagnosis.errors[name])
         flat = np.atleast_2d(error) if error.ndim <= 2 else error.reshape(-1, error.shape[-1])
-        shown = ax.imshow(flat, aspect="auto", cmap="magma")
-        causes = [f.cause for f in diagnosis.of(name)][:2]
-        explained = bool(causes) and causes[0] not in ("unexplained", "shape")
-        ax.set_title(f"{name}: {', '.join(causes) or 'right'}", fontsize=9)
-        for spine in ax.spines.values():
-            spine.set_edgecolor("tab:green" if explained else "tab:red")
-            spine.set_linewidth(2)
-        fig.colorbar(shown, ax=ax, label="|error|")
-    fig.tight_layout()
+        shown = panel.imshow(flat if m is None else m.error, aspect="auto", cmap="magma")
+        panel.set_title(f"{name}, at a random vector" if m is None else m.title, fontsize=8, wrap=True)
+        if m is not None:
+            panel.set(xlabel="entries of the output", ylabel=f"entries of {name}")
+            panel.add_collection(LineCollection(outline(m.explained), colors="tab:green", linewidths=2, clip_on=False))
+        whole.colorbar(shown, ax=panel, label="|error|")
     if path is not None:
-        fig.savefig(path)
-        plt.close(fig)
-    return fig
+        whole.savefig(path, dpi=150)
+    return whole
+
+
+def outline(inside: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The edges around the entries that are inside, as segments (x, y) of a picture whose entries are unit squares."""
+    padded = np.pad(inside, 1)
+    upright = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    level = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    return [
+        *(((j - 0.5, i - 0.5), (j - 0.5, i + 0.5)) for i, j in upright.tolist()),
+        *(((j - 0.5, i - 0.5), (j + 0.5, i - 0.5)) for i, j in level.tolist()),
+    ]

@@ -52,6 +52,13 @@ def of_equation(eqn: Any) -> Line | None:
     return next((Line(f.file_name, f.line_num) for f in frames if is_users(f.file_name)), None)
 
 
+def call_site(eqn: Any) -> int:
+    """The same number for equations that one call in the source has made, as at every step of a loop."""
+    traceback = getattr(eqn.source_info, "traceback", None)
+    frames = getattr(traceback, "raw_frames", None)
+    return id(eqn) if of_equation(eqn) is None or frames is None else hash(tuple(zip(*frames(), strict=True)))
+
+
 def scope_of(eqn: Any) -> str:
     """The number of the equation that this one was made from, where `scoped` has noted it."""
     found = _SCOPE.findall(str(eqn.source_info.name_stack))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from vjpkit.check.diagnosis.programs import Edit
 from vjpkit.check.diagnosis.workings import Derived, Workings
 
 Edits = Callable[[int], Mapping[int, Edit]]  # place ↦ equation ↦ what it computes instead
+Found = tuple[str, str, str, float, Edit]  # cause, detail, fix, cost, what an equation computes instead
 Given = Callable[[int], Mapping[int, Any]]  # place ↦ variable ↦ its value instead
 
 
@@ -33,6 +34,8 @@ class Mistake:
     by_probe: Mapping[int, Callable[[list[Any]], list[Any]]] = field(default_factory=dict)  # of all values
     mends: bool = False
     origin: int = -1
+    stands: tuple[Any, Any] | None = None  # where one value stands for another: the right and the wrong one
+    kind: tuple[Any, ...] = ()  # the same for the same mistake at another place
 
     def together(self, other: Mistake) -> Mistake:
         """Both at once."""
@@ -42,6 +45,7 @@ class Mistake:
             given=lambda place: {**self.given(place), **other.given(place)},
             alias={**self.alias, **other.alias},
             by_probe={**self.by_probe, **other.by_probe},
+            stands=None,
         )
 
     def predict(self, w: Workings, probe: int) -> list[Any]:
@@ -56,33 +60,33 @@ def _fixed(out: list[Any]) -> Edit:
     return lambda _: out
 
 
-def at_steps(derived: Derived, k: int, edit: Edit) -> Edits:
-    """The edit at an equation, at every step of its scan."""
-    edits = dict.fromkeys(derived.program.steps(k), edit)
+def at(steps: Iterable[int], edit: Edit) -> Edits:
+    """The edit at some equations: all steps of a loop, or one."""
+    edits = dict.fromkeys(steps, edit)
     return lambda place: edits
 
 
-def at_steps_by_place(derived: Derived, k: int, edit: Callable[[int], Edit]) -> Edits:
+def at_by_place(steps: Iterable[int], edit: Callable[[int], Edit]) -> Edits:
     """The same, of an edit that needs values of the place."""
-    steps = derived.program.steps(k)
     return lambda place: dict.fromkeys(steps, edit(place))
 
 
-def confused(right: Value | None, wrong: Value | None, in_slope: bool, outputs: set[str]) -> str:
-    """The cause that is one value read in place of another."""
+def confused(w: Workings, right: Value | None, wrong: Value | None, in_slope: bool) -> str:
+    """The cause that is one value read in place of another; `in_slope`: a coefficient is computed from it."""
     role_right = right.role if right else "value"
     role_wrong = wrong.role if wrong else "value"
     if role_right == "slope" and role_wrong != "slope":
-        return "value_for_slope" if wrong is not None and wrong.name in outputs else "wrong_operand"
+        return "value_for_slope" if wrong is not None and wrong.name in w.outputs else "wrong_operand"
     if role_right == "slope":
         return "slope_at_wrong_point"
-    if in_slope:
-        is_output = wrong is not None and (role_wrong == "output" or wrong.name in outputs)
+    if in_slope and (right is None or right.name in w.bent):
+        is_output = wrong is not None and (role_wrong == "output" or wrong.name in w.outputs)
         return "slope_at_output" if is_output else "slope_at_wrong_point"
     return "wrong_operand"
 
 
-def where(derived: Derived, k: int) -> str:
-    """Which operation of the source an equation belongs to."""
-    line = derived.program.equations[k].line
-    return f"at {line}" if line is not None else ""
+def where(derived: Derived, k: int, steps: Sequence[int] = ()) -> str:
+    """Which operation of the source an equation belongs to; at which step, where it is one step of several."""
+    line, every = derived.program.equations[k].line, derived.program.steps(k)
+    step = f" at step {every.index(k) + 1} of {len(every)}" if len(steps) == 1 < len(every) else ""
+    return (f"at {line}" if line is not None else "") + step

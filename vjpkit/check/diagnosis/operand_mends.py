@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Mistake, at_steps, at_steps_by_place, confused, where
-from vjpkit.check.diagnosis.pool import Value
+from vjpkit.check.diagnosis.mistakes import Mistake, at, at_by_place, confused, where
+from vjpkit.check.diagnosis.pool import NAMELESS, Value
 from vjpkit.check.diagnosis.programs import Edit
 from vjpkit.check.diagnosis.spelling import spelled
 from vjpkit.check.diagnosis.workings import Derived, Workings
@@ -38,8 +38,9 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {  # w
 
 def operand_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
     """Of every value that matters to a wrong answer: replaced by each other value of its shape."""
-    said = spelled(d.program, [*w.asked.array_names, *w.vector_names])
+    said = spelled(d.program, [*w.asked.array_names, *w.vector_names], d.base[0])
     made = {v: k for k, eqn in enumerate(d.program.equations) for v in eqn.outputs}
+    drawn = _drawn(d)
     for v in sorted(d.program.users):
         a = d.base[0][v]
         if not _floats(a) or a.size < 2 or not d.program.reach(v) & wrong:
@@ -50,40 +51,43 @@ def operand_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]
             yield from _of_vectors(d, v, said)
             continue
         fixed = v in d.program.constants
-        for other_name, other, at in _others(w, d, v, said):
-            if known is None and ((other is not None and other.role == "slope") or (fixed and not _near(a, at(0)))):
+        for other_name, other, value in _others(w, d, v, said):
+            if known is None and ((other is not None and other.role == "slope") or (fixed and not _near(a, value(0)))):
                 continue  # it would say no more than that something else stands there
-            cause = confused(other, known, _in_slope(d, v), w.outputs)
+            cause = "random_mask" if v in drawn else confused(w, other, known, _in_slope(d, v))
             detail, fix = f"{name} stands where {other_name} belongs", f"{other_name} in place of {name}"
             cost = 2.0 if other is not None and other.role in ("argument", "output", "slope") else 2.5
             cost += 0.5 if v < d.program.n_inputs else 0
-            yield Mistake(cause, detail, fix, cost, d, given=_setting(v, at), mends=True, origin=made.get(v, -1))
+            yield Mistake(cause, detail, fix, cost, d, given=_setting(v, value), mends=True, origin=made.get(v, -1),
+                stands=(value(0), a))  # fmt: skip
             users = d.program.users[v]
             for k in users if len(users) > 1 else ():
                 eqn = d.program.equations[k]
-                cause = confused(other, known, eqn.outputs[0] not in d.program.linear, w.outputs)
-                edits = at_steps_by_place(d, k, _reading(d, k, eqn.inputs.index(v), at))
+                cause = confused(w, other, known, eqn.outputs[0] not in d.program.linear)
+                edits = at_by_place(d.program.steps(k), _reading(d, k, eqn.inputs.index(v), value))
                 yield Mistake(
-                    cause, f"{detail} {where(d, k)}".strip(), fix, cost + 0.2, d, edits=edits, mends=True, origin=k
-                )
+                    cause, f"{detail} {where(d, k)}".strip(), fix, cost + 0.2, d, edits=edits, mends=True, origin=k,
+                    stands=(value(0), a),
+                )  # fmt: skip
 
 
 def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
     """Of every coefficient where it is read: its sign, a factor 2, a factor that is the size of an axis."""
-    said = spelled(d.program, [*w.asked.array_names, *w.vector_names])
+    said = spelled(d.program, [*w.asked.array_names, *w.vector_names], d.base[0])
     sizes = {n for a in w.asked.point for n in np.shape(a) if n > 1}
     numbers = [-1.0, 2.0, 0.5, *(float(n) for n in sizes), *(1.0 / n for n in sizes)]
-    for k, eqn in enumerate(d.program.equations):
-        if d.program.steps(k)[0] != k or not d.program.reach(eqn.outputs[0]) & wrong:
+    for k, steps in d.program.sites():
+        eqn = d.program.equations[k]
+        if not d.program.reach(eqn.outputs[0]) & wrong:
             continue
         for i, v in enumerate(eqn.inputs):
             if v in d.program.linear or not _floats(d.base[0][v]):
                 continue
             for c in numbers:
-                name, where_ = said.get(v, "a value"), where(d, k)
+                name, where_ = said.get(v, "a value"), where(d, k, steps)
                 cause = "term_sign" if c < 0 else "scale"
                 detail = f"{name} has the wrong sign {where_}" if c < 0 else f"{name} is scaled by {1 / c:.6g} {where_}"
-                edit = at_steps(d, k, _scaling(d, k, i, c))
+                edit = at(steps, _scaling(d, k, i, c))
                 yield Mistake(
                     cause,
                     detail.strip(),
@@ -93,6 +97,7 @@ def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
                     edits=edit,
                     mends=True,
                     origin=k,
+                    kind=(c, name if v in d.program.constants else ""),
                 )
 
 
@@ -107,7 +112,20 @@ def _of_vectors(d: Derived, v: int, said: dict[int, str]) -> Iterator[Mistake]:
     before = [u for u in range(v) if u in d.program.linear and np.shape(d.base[0][u]) == shape]
     for u in before[-MOST:]:
         detail = f"{said.get(v)} stands where {said.get(u)} belongs"
-        yield Mistake("wrong_operand", detail, f"{said.get(u)}", 3, d, alias={v: u}, mends=True)
+        stands = (d.base[0][u], d.base[0][v])
+        yield Mistake("wrong_operand", detail, f"{said.get(u)}", 3, d, alias={v: u}, mends=True, stands=stands)
+
+
+def _drawn(d: Derived) -> set[int]:
+    """The random numbers of a program: what is computed from bits that were drawn, and from no float that came in."""
+    numbers = {v for v in range(d.program.n_inputs) if _floats(d.base[0][v])}
+    drawn: set[int] = set()
+    for eqn in d.program.equations:
+        if not numbers.isdisjoint(eqn.inputs):
+            numbers.update(eqn.outputs)
+        elif eqn.name.startswith(("random_bits", "threefry", "rng_")) or not drawn.isdisjoint(eqn.inputs):
+            drawn.update(eqn.outputs)
+    return drawn
 
 
 def _in_slope(d: Derived, v: int) -> bool:
@@ -166,9 +184,11 @@ def function_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake
                     is_slope = np.allclose(a, slope(b), 1e-9)
                 cause = "value_for_slope" if is_slope else "wrong_operand"
                 of = w.pool.named(b)
+                cost = 2.5 if of != NAMELESS else 4
                 stands = f"{name}′({of})" if is_slope else w.pool.named(a)
+                detail = f"{stands} stands where {name}({of}) belongs {where(d, k)}".strip()
                 yield Mistake(
-                    cause, f"{stands} stands where {name}({of}) belongs {where(d, k)}".strip(), f"{name}({of})", 2.5, d,
+                    cause, detail, f"{name}({of})", cost, d,
                     given=_setting(v, partial(_applied, f, _own(w, d, u))), mends=True, origin=k,
                 )  # fmt: skip
 

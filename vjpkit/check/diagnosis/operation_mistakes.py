@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Mistake, at_steps, where
+from vjpkit.check.diagnosis.layout_mistakes import laid_out, padded, reparametrized, shifted
+from vjpkit.check.diagnosis.mistakes import Found, Mistake, at, where
 from vjpkit.check.diagnosis.programs import Edit, Equation
-from vjpkit.check.diagnosis.sum_mistakes import Found, summed
+from vjpkit.check.diagnosis.sum_mistakes import summed
 from vjpkit.check.diagnosis.workings import Derived
+
+EVERYWHERE = ("wrong_axis", "missing_sum", "wrong_order", "transposed_operand")  # made at several places at once
 
 
 def operation_mistakes(d: Derived, mends: bool) -> Iterator[Mistake]:
     """What the operations on linear values, and in the candidate on all values, could be mistaken for."""
-    for k, eqn in enumerate(d.program.equations):
-        if d.program.steps(k)[0] != k or len(eqn.outputs) != 1:
+    for k, steps in d.program.sites():
+        eqn = d.program.equations[k]
+        if len(eqn.outputs) != 1:
             continue
         linear = [v in d.program.linear for v in eqn.inputs]
         if not any(linear) and not mends:
@@ -29,10 +34,9 @@ def operation_mistakes(d: Derived, mends: bool) -> Iterator[Mistake]:
             *summed(eqn, x, mends),
             *_terms(eqn, linear, mends),
         ):
-            at = where(d, k)
-            yield Mistake(
-                cause, f"{detail} {at}".strip(), fix, cost, d, edits=at_steps(d, k, edit), mends=mends, origin=k
-            )
+            said = f"{detail} {where(d, k, steps)}".strip()
+            yield Mistake(cause, said, fix, cost, d, edits=at(steps, edit), mends=mends, origin=k,
+                kind=(detail,) if cause in EVERYWHERE else ())  # fmt: skip
 
 
 def untransposed(d: Derived) -> Iterator[Mistake]:
@@ -60,6 +64,9 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
             1.5,
             lambda v: [v[0]],
         )
+    elif eqn.name == "transpose" and not mends:
+        fix = "transpose before the entries are laid out in another shape"
+        yield "wrong_order", "a reshape stands where a transpose belongs", fix, 1.8, lambda v: [v[0].reshape(shape)]
     elif eqn.name == "rev":
         yield (
             "flipped",
@@ -75,7 +82,7 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
             f"the {eqn.name} runs the wrong way",
             "run it from the other end",
             1.0,
-            _reparametrized(eqn, other),
+            reparametrized(eqn, other),
         )
         yield "missing_sum", f"the {eqn.name} is left out", f"{eqn.name}", 2, lambda v: [v[0]]
     elif eqn.name == "scatter-add":
@@ -110,10 +117,25 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
                 2,
                 _pick(i, shape),
             )
-    elif eqn.name in ("gather", "dynamic_slice", "conv_general_dilated", "scatter-add", "reduce_window_sum"):
-        for i in range(len(x)):
-            if x[i].ndim >= 2 and x[i].dtype.kind in "fc":
-                yield "flipped", "an operand is not flipped", "flip it", 2.5, _flipped(eqn, i)
+    elif eqn.name == "conv_general_dilated":
+        dims = eqn.params["dimension_numbers"]
+        for i, (said, (first, second, *space)) in enumerate((("input", dims.lhs_spec), ("kernel", dims.rhs_spec))):
+            for n in range(1, len(space) + 1):
+                for axes in itertools.combinations(space, n):
+                    text = f"the convolution's {said} is not flipped, or flipped too often, along axes {axes}"
+                    yield "flipped", text, "flip it", 2 - 0.2 * n, _with_operand(eqn, i, partial(np.flip, axis=axes))
+            if x[i].shape[first] == x[i].shape[second]:
+                text = f"the channels of the convolution's {said} are swapped"
+                swap = partial(np.swapaxes, axis1=first, axis2=second)
+                yield "transposed_operand", text, "swap them", 1.8, _with_operand(eqn, i, swap)
+    elif eqn.name == "fft" and "RFFT" not in str(eqn.params["fft_type"]):
+        yield "conjugate", "the transform runs the other way", "the other of fft and ifft", 2, _other_transform(eqn)
+    elif eqn.name == "slice" and mends:
+        yield from shifted(eqn, x[0].shape)
+    elif eqn.name == "pad" and not mends and x[0].ndim <= 3:
+        yield from padded(eqn)
+    elif eqn.name == "reshape" and x[0].ndim <= 4 and len(shape) <= 4:
+        yield from laid_out(x[0].shape, shape)
     elif mends and eqn.name == "abs":
         yield "nonlinear_in_cotangent", "|g| stands where g belongs", "drop the absolute value", 1, lambda v: [v[0]]
     elif mends and eqn.name == "conj":
@@ -154,7 +176,7 @@ def _terms(eqn: Equation, linear: list[bool], mends: bool) -> Iterator[Found]:
             )
     elif eqn.name == "neg":
         yield "term_sign", "a minus too many", "drop the minus", 1.5, lambda v: [v[0]]
-    elif eqn.name == "div" and not any(linear):
+    elif eqn.name == "div" and not linear[0]:
         yield "wrong_order", "numerator and denominator are swapped", "the reciprocal", 2.5, lambda v: [v[1] / v[0]]
     elif eqn.name == "mul" and not any(linear):
         for i in (0, 1):
@@ -168,11 +190,6 @@ def _terms(eqn: Equation, linear: list[bool], mends: bool) -> Iterator[Found]:
                 2.5,
                 partial(_power, float(y)),
             )
-
-
-def _reparametrized(eqn: Equation, params: dict[str, Any]) -> Edit:
-    other = Equation(eqn.primitive, params, eqn.inputs, eqn.outputs, eqn.line, eqn.origin)
-    return lambda x: other(x)
 
 
 def _with_primitive(eqn: Equation, primitive: Any) -> Edit:
@@ -222,5 +239,14 @@ def _pick(i: int, shape: tuple[int, ...] | None) -> Edit:
     return lambda x: [np.broadcast_to(x[i], shape if shape is not None else np.broadcast_shapes(*(v.shape for v in x)))]
 
 
-def _flipped(eqn: Equation, i: int) -> Edit:
-    return lambda x: eqn([np.flip(v, (-1, -2)) if j == i else v for j, v in enumerate(x)])
+def _with_operand(eqn: Equation, i: int, change: Callable[..., Any]) -> Edit:
+    return lambda x: eqn([change(v) if j == i else v for j, v in enumerate(x)])
+
+
+def _other_transform(eqn: Equation) -> Edit:
+    def edit(x: list[Any]) -> list[Any]:
+        axes = tuple(range(-len(eqn.params["fft_lengths"]), 0))
+        forwards = str(eqn.params["fft_type"]).endswith(".FFT") or str(eqn.params["fft_type"]) == "FFT"
+        return [(np.fft.ifftn if forwards else np.fft.fftn)(x[0], axes=axes)]
+
+    return edit

@@ -67,14 +67,13 @@ def terms(w: Workings, d: Derived, k: int, every: bool) -> Iterator[Term]:
 
 
 def path_mistakes(w: Workings, d: Derived, k: int, factors: Factors, mends: bool) -> Iterator[tuple[list[Part], float]]:
-    """Each term with the factor that fits, exactly, and the terms two by two; each with its cost."""
+    """Each term with the factor that fits, exactly, and its cost."""
     got, want = _flat(w.got[k]), _flat(w.want[k])
     base, goal = (got, want) if mends else (want, got)
     if base.shape != goal.shape:
         return
-    found = list(itertools.islice(terms(w, d, k, mends), 3 * MOST_TERMS))
     gap = goal - base
-    for t in found:
+    for t in itertools.islice(terms(w, d, k, mends), 3 * MOST_TERMS):
         if _parallel(t.flat, base):
             continue
         best = 1 + float(np.vdot(t.flat, gap).real) / float(np.vdot(t.flat, t.flat).real)
@@ -82,10 +81,10 @@ def path_mistakes(w: Workings, d: Derived, k: int, factors: Factors, mends: bool
             if abs(c - 1) > TIGHT and _fits(w, d, k, t, c, w.want[k] if mends else w.got[k]):
                 factor = (1 / c if c else math.inf) if mends else c
                 part = _said(t.said, factor, k, factors, t.linear)
+                if d.in_masks(t.variables[0]):
+                    part = ("positions_ignored", f"a mask or an index is another: {part[1]}", *part[2:])
                 yield [(part[0], part[1], part[2])], part[3]
                 break
-    if not mends:
-        yield from _pairs(k, found[:MOST_TERMS], gap, factors)
 
 
 def _said(said: str, c: float, k: int, factors: Factors, linear: bool) -> tuple[str, str, str, float]:
@@ -104,10 +103,12 @@ def _said(said: str, c: float, k: int, factors: Factors, linear: bool) -> tuple[
     return cause, text, f"divide it by {name or f'{c:.6g}'}", 2.8 if name else 3.2
 
 
-def _pairs(k: int, found: list[Term], gap: np.ndarray, factors: Factors) -> Iterator[tuple[list[Part], float]]:
+def path_pairs(w: Workings, d: Derived, k: int, factors: Factors) -> Iterator[tuple[list[Part], float]]:
     """Two terms at once, each with a factor that has a name."""
+    gap = _flat(w.got[k]) - _flat(w.want[k])
+    found = [t for t in itertools.islice(terms(w, d, k, False), MOST_TERMS) if t.linear] if gap.size >= 6 else []
     norm = float(np.linalg.norm(gap))
-    for s, t in itertools.combinations([t for t in found if t.linear] if gap.size >= 6 else [], 2):
+    for s, t in itertools.combinations(found, 2):
         both = np.stack([s.flat, t.flat], 1)
         gram = both.T @ both
         if np.iscomplexobj(both) or np.linalg.det(gram) < 1e-10 * gram[0, 0] * gram[1, 1]:
@@ -134,10 +135,11 @@ def _fits(w: Workings, d: Derived, k: int, t: Term, c: float, goal: list[Any]) -
 
 def _solved(w: Workings, d: Derived, k: int, t: Term, goal: np.ndarray) -> float:
     """The factor on a value that the answer does not depend on linearly, by Gauss and Newton's method from 1."""
-    c, step = 1.0, 1e-6
+    c, step, first = 1.0, 1e-6, w.of_arm(k)[0]
+    goal = goal[: np.size(w.want[k][0])]
 
     def at(c: float) -> np.ndarray:
-        return _flat([w.asked.select(k, _scaled(d, i, t.variables, c)) for i in w.of_arm(k)])
+        return np.ravel(w.asked.select(k, _scaled(d, first, t.variables, c)))
 
     for _ in range(6):
         here = at(c)

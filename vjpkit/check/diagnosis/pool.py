@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.spelling import turned
+
 NAMELESS = "a factor"
+SLOPES: dict[
+    str, Callable[[Any], Any]
+] = {  # of functions that a formula may have taken for the right one, or for one that is not there
+    "sigmoid": lambda z: 0.25 * (1 - np.tanh(z / 2) ** 2),
+    "tanh": lambda z: 1 - np.tanh(z) ** 2,
+    "relu": lambda z: (z > 0).astype(float),
+}
+VALUES: dict[str, Callable[[Any], Any]] = {"sigmoid": lambda z: 0.5 * (1 + np.tanh(z / 2)), "tanh": np.tanh}
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,14 @@ class Value:
     @property
     def shape(self) -> tuple[int, ...]:
         return np.shape(self.at[0])
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named array of every step of a loop, at each place."""
+
+    name: str
+    at: tuple[tuple[Any, ...], ...]
 
 
 class Pool:
@@ -57,16 +75,22 @@ class Pool:
         if (found := self.find(a)) is not None:
             return found.name
         if np.ndim(a) == 2 and (found := self.find(np.transpose(a))) is not None:
-            return f"{found.name}.T"
+            return turned(found.name)
         return NAMELESS
 
     def of_shape(self, shape: tuple[int, ...]) -> Iterator[Value]:
-        return (v for v in self.values if v.shape == shape)
+        """Values of a shape, perhaps with axes of size one more or fewer; of vectors, columns too."""
+        packed = tuple(n for n in shape if n > 1)
+        for v in self.values:
+            if v.shape == shape:
+                yield v
+            elif packed and tuple(n for n in v.shape if n > 1) == packed:
+                yield replace(v, at=tuple(np.reshape(a, shape) for a in v.at))
 
     def fitting(self, shape: tuple[int, ...]) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         """Values that multiply an array of this shape: of that shape, or along some of its axes."""
         for v in self.values:
-            if v.shape == shape:
+            if len(v.shape) == len(shape) and all(n in (1, m) for n, m in zip(v.shape, shape, strict=True)):
                 yield v.name, v.role, v.at
             elif v.shape == ():
                 yield v.name, v.role, tuple(np.reshape(a, (1,) * len(shape)) for a in v.at)

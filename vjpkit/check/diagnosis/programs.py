@@ -1,7 +1,8 @@
 """A traced function as one flat list of equations that can be evaluated, edited, and evaluated again from the edit on.
 
-Calls are inlined, short scans unrolled; each equation knows which line it comes from and whether its value depends
-on the vectors (the cotangents or tangents) or on the point alone.
+Calls are inlined, scans unrolled; each equation knows which line it comes from and whether its value depends on the
+vectors (the cotangents or tangents) or on the point alone. What stands once in the source and is computed at every
+step of a loop, `lax.scan` or Python's own, is one *site*: an edit of it is one mistake.
 """
 
 from __future__ import annotations
@@ -15,26 +16,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from vjpkit.check.diagnosis.arithmetic import bind
-from vjpkit.check.diagnosis.lines import Line, of_equation, scope_of
+from vjpkit.check.diagnosis.lines import Line, call_site, of_equation, scope_of
+from vjpkit.check.diagnosis.operators import Operator, operator_of, product
 from vjpkit.check.jaxprs import scan_sizes
 from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_jaxpr
 
 MOST = 4000  # equations
-UNROLLED = 32  # steps of a scan
+UNROLLED, LONGEST = 16, 128  # steps of a scan: up to which it is unrolled, and may be where nothing else helps
+SINGLY = 4  # steps of a loop up to which each is a site of its own too
 _CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 Edit = Callable[[list[Any]], list[Any]]  # from the values of an equation's inputs to those of its outputs
 
 
 @dataclass(frozen=True)
 class Equation:
-    """`outputs = primitive(inputs)`; variables are numbers. `origin` is the same for all steps of one scan."""
+    """`outputs = primitive(inputs)`; variables are numbers. `origin` is the same for all steps of one loop."""
 
     primitive: Any
     params: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     line: Line | None
-    origin: tuple[int, ...]
+    origin: tuple[Any, ...]
     scope: str = ""
 
     @property
@@ -55,9 +58,12 @@ class Program:
     outputs: list[int] = field(default_factory=list)
     constants: dict[int, Any] = field(default_factory=dict)
     size: int = 0
+    unrolled: int = UNROLLED
+    whole: bool = False  # solves are one equation, not an inverse times a right-hand side
     linear: set[int] = field(default_factory=set)
+    varying: set[int] = field(default_factory=set)  # what depends on any input
     users: dict[int, list[int]] = field(default_factory=dict)
-    _origins: dict[tuple[int, ...], list[int]] = field(default_factory=dict)
+    _origins: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
     _reach: dict[int, set[int]] = field(default_factory=dict)
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
@@ -92,16 +98,40 @@ class Program:
         return [values[v] for v in self.outputs]
 
     def steps(self, k: int) -> list[int]:
-        """The equations that stand at the same place in the source as the k-th: all steps of a scan."""
-        origin = self.equations[k].origin
-        return self._origins.get(origin, [k])
+        """The equations that stand at the same place in the source as the k-th: all steps of a loop."""
+        return self._origins.get(self.equations[k].origin, [k])
 
-    def lines_from(self, forward: Program) -> Program:
-        """Equations that stand under the name of an equation of another program take its line."""
+    def sites(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The places of the source, each by its first equation and all of them; of a short loop, each step too."""
+        for k in range(len(self.equations)):
+            steps = self.steps(k)
+            if steps[0] == k:
+                yield k, tuple(steps)
+            if 1 < len(steps) <= SINGLY:
+                yield k, (k,)
+
+    def like(self, forward: Program) -> Program:
+        """Equations made from an equation of another program take its line, and are steps of a loop where it is one."""
+        count: dict[tuple[Any, ...], int] = {}
         for k, eqn in enumerate(self.equations):
-            if eqn.line is None and eqn.scope:
-                self.equations[k] = replace(eqn, line=forward.equations[int(eqn.scope)].line)
+            if eqn.scope:
+                source = forward.equations[int(eqn.scope)]
+                mark = (eqn.name, eqn.origin[-1])
+                count[eqn.scope, mark] = count.get((eqn.scope, mark), 0) + 1
+                origin = (source.origin, mark, count[eqn.scope, mark])
+                self.equations[k] = replace(eqn, line=eqn.line or source.line, origin=origin)
+        self._trace_origins()
         return self
+
+    def _trace_origins(self) -> None:
+        self._origins = {}
+        for k, eqn in enumerate(self.equations):
+            self._origins.setdefault(eqn.origin, []).append(k)
+
+    @property
+    def loops(self) -> set[int]:
+        """The lengths of the scans that are too long to be unrolled."""
+        return {eqn.params["length"] for eqn in self.equations if eqn.name == "scan"}
 
     def reach(self, v: int) -> set[int]:
         """Which outputs, by place, a variable has a part in."""
@@ -116,13 +146,14 @@ class Program:
                 kept.append(eqn)
                 live.update(eqn.inputs)
         self.equations = kept[::-1]
-        self.linear = set(range(self.n_point, self.n_inputs))
+        self.linear, self.varying = set(range(self.n_point, self.n_inputs)), set(range(self.n_inputs))
+        self._trace_origins()
         for k, eqn in enumerate(self.equations):
-            self._origins.setdefault(eqn.origin, []).append(k)
             for v in eqn.inputs:
                 self.users.setdefault(v, []).append(k)
-            if not self.linear.isdisjoint(eqn.inputs):
-                self.linear.update(eqn.outputs)
+            for which in (self.linear, self.varying):
+                if not which.isdisjoint(eqn.inputs):
+                    which.update(eqn.outputs)
         for place, v in enumerate(self.outputs):
             self._reach.setdefault(v, set()).add(place)
         for eqn in reversed(self.equations):
@@ -132,20 +163,18 @@ class Program:
         return self
 
 
-def trace(f: Callable[..., Any], inputs: Sequence[Any], n_point: int) -> Program:
-    """The program of `f`, a function of arrays that answers arrays."""
-    return flat(jax.make_jaxpr(f)(*inputs), n_point)
-
-
-def flat(closed: Any, n_point: int) -> Program:
-    """A closed jaxpr, its calls inlined."""
+def trace(
+    f: Callable[..., Any], inputs: Sequence[Any], n_point: int, unrolled: int = UNROLLED, whole: bool = False
+) -> Program:
+    """The program of `f`, a function of arrays that answers arrays: its calls inlined, scans of few steps unrolled."""
+    closed = jax.make_jaxpr(f)(*inputs)
     n = len(closed.in_avals)
-    program = Program(n, n_point, size=n)
+    program = Program(n, n_point, size=n, unrolled=unrolled, whole=whole)
     program.outputs = _inline(program, closed.jaxpr, closed.consts, list(range(n)), ())
     return program.finish()
 
 
-def _inline(program: Program, jaxpr: Any, consts: Sequence[Any], inputs: list[int], path: tuple[int, ...]) -> list[int]:
+def _inline(program: Program, jaxpr: Any, consts: Sequence[Any], inputs: list[int], path: tuple[Any, ...]) -> list[int]:
     names = dict(zip(jaxpr.invars, inputs, strict=True))
 
     def new() -> int:
@@ -166,11 +195,13 @@ def _inline(program: Program, jaxpr: Any, consts: Sequence[Any], inputs: list[in
     names.update((v, constant(c)) for v, c in zip(jaxpr.constvars, consts, strict=True))
     for eqn in jaxpr.eqns:
         into = [read(a) for a in eqn.invars]
-        here = (*path, id(eqn))
-        body = called(eqn)
-        if body is not None:
+        here = (*path, call_site(eqn), tuple(np.shape(a.aval) for a in eqn.invars))
+        operator, body = operator_of(eqn), called(eqn)
+        if operator is not None:
+            out = _operate(program, operator, eqn, into, here, new)
+        elif body is not None:
             out = _inline(program, body.jaxpr, body.consts, into, here)
-        elif eqn.primitive.name == "scan" and eqn.params["length"] <= UNROLLED:
+        elif eqn.primitive.name == "scan" and eqn.params["length"] <= program.unrolled:
             out = _unroll(program, eqn, into, here, new)
         else:
             if len(program.equations) >= MOST:
@@ -194,7 +225,7 @@ def called(eqn: Any) -> Any:
     return inner
 
 
-def _unroll(program: Program, eqn: Any, into: list[int], here: tuple[int, ...], new: Callable[[], int]) -> list[int]:
+def _unroll(program: Program, eqn: Any, into: list[int], here: tuple[Any, ...], new: Callable[[], int]) -> list[int]:
     """A scan's body, once for each step."""
     p, body = eqn.params, eqn.params["jaxpr"]
     consts, carries = scan_sizes(p)
@@ -210,9 +241,33 @@ def _unroll(program: Program, eqn: Any, into: list[int], here: tuple[int, ...], 
     return [*state, *(_emit(program, new, _Stack(), list(column), (*here, -2)) for column in columns)]
 
 
-def _emit(program: Program, new: Callable[[], int], primitive: Any, into: list[int], origin: tuple[int, ...]) -> int:
+def _operate(
+    program: Program, operator: Operator, eqn: Any, into: list[int], here: tuple[Any, ...], new: Callable[[], int]
+) -> list[int]:
+    """A function of matrices as one equation; a solve as its inverse times the right-hand side, if not as a whole."""
+    if operator.inverse is None or program.whole:
+        out = [new() for _ in eqn.outvars]
+        line, scope = of_equation(eqn), scope_of(eqn)
+        program.equations.append(Equation(operator, {}, tuple(into), tuple(out), line, here, scope))
+        return out
+    a, b = (np.ndim(v.aval) for v in eqn.invars)
+    inverse = _emit(program, new, operator.inverse, into[:1], (*here, -3), eqn)
+    operands, ranks = ([inverse, into[1]], (a, b)) if operator.left else ([into[1], inverse], (b, a))
+    return [_emit(program, new, jax.lax.dot_general_p, operands, (*here, -4), eqn, product(ranks))]
+
+
+def _emit(
+    program: Program,
+    new: Callable[[], int],
+    primitive: Any,
+    into: list[int],
+    origin: tuple[Any, ...],
+    eqn: Any = None,
+    params: Mapping[str, Any] | None = None,
+) -> int:
     v = new()
-    program.equations.append(Equation(primitive, {}, tuple(into), (v,), None, origin))
+    line, scope = (of_equation(eqn), scope_of(eqn)) if eqn is not None else (None, "")
+    program.equations.append(Equation(primitive, params or {}, tuple(into), (v,), line, origin, scope))
     return v
 
 

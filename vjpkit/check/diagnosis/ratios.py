@@ -21,16 +21,23 @@ def ratio_mistakes(w: Workings, k: int) -> Iterator[Changed]:
     ratios = _ratios(w, k)
     if ratios is None:
         return
+    counts = [1 / r for r in ratios]
+    if all(np.allclose(n, np.round(n), 0, 1e-6) and n.min() >= 1 for n in counts) and np.ptp(counts[0]) > 0.5:
+        several = ", ".join(str(round(float(n))) for n in np.unique(np.round(counts[0]))[:4])
+        detail = f"entries are divided by {several}: by how many terms they have"
+        yield Changed("mean_for_sum", detail, "no division", 0.9, [a * r for a, r in zip(want, ratios, strict=True)])
     shape = np.shape(want[0])
     factors = [(n, role, at, p) for n, role, at in list(w.pool.fitting(shape))[: 2 * MOST] for p in (1, -1)]
     for i, (name, role, at, power) in enumerate(factors):
         one = [at[w.probes[j].place] ** float(power) for j in w.of_arm(k)]
-        word = "extra" if power > 0 else "missing"
-        cause = f"{word}_{'slope' if role == 'slope' else 'factor'}"
-        fix = f"{'drop' if power > 0 else 'multiply by'} {name}"
-        yield Changed(
-            cause, f"{name} is {'one factor too many' if power > 0 else 'missing'}", fix, 2, _times(want, one)
-        )
+        kind = "slope" if role == "slope" else "factor"
+        product = _times(want, one)
+        if power < 0 or (kind == "factor" and not w.multiplies(at[0])):
+            text = f"{name} is missing" if power < 0 else f"the division by {name} is missing"
+            fix = f"{'multiply' if power < 0 else 'divide'} by {name}"
+            yield Changed(f"missing_{kind}", text, fix, 1.9, product)
+        if power > 0:
+            yield Changed(f"extra_{kind}", f"{name} is one factor too many", f"drop {name}", 2, product)
         for other, _, at2, power2 in factors[:i]:
             if power2 != power and (name, at[0].shape) != (other, at2[0].shape):
                 two = [at2[w.probes[j].place] ** float(power2) for j in w.of_arm(k)]
@@ -57,7 +64,7 @@ def _ratios(w: Workings, k: int) -> list[Any] | None:
     out = []
     with np.errstate(all="ignore"):
         for i, v, t in zip(probes, w.got[k], w.want[k], strict=True):
-            r = v / t
+            r = np.where((v == 0) & (t == 0), 1, v / t)
             if not np.isfinite(r).all():
                 return None
             before = by_place.setdefault(w.probes[i].place, r)

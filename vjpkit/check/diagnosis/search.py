@@ -11,34 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.combinations import everywhere, meet, twice, two_terms
+from vjpkit.check.diagnosis.explanations import Explanation, Part, ranked
 from vjpkit.check.diagnosis.factor_mistakes import extra_factors, factor_mistakes
 from vjpkit.check.diagnosis.factors import Factors, fitted
+from vjpkit.check.diagnosis.jacobian_parts import jacobian_parts
 from vjpkit.check.diagnosis.mistakes import Mistake
 from vjpkit.check.diagnosis.operand_mends import function_mends, number_mends, operand_mends
 from vjpkit.check.diagnosis.operation_mistakes import operation_mistakes, untransposed
 from vjpkit.check.diagnosis.paths import path_mistakes
 from vjpkit.check.diagnosis.ratios import ratio_mistakes
+from vjpkit.check.diagnosis.relations import joined, relations
 from vjpkit.check.diagnosis.slope_mistakes import slope_mistakes
 from vjpkit.check.diagnosis.sum_mistakes import kept_sums
-from vjpkit.check.diagnosis.table import Table
+from vjpkit.check.diagnosis.unfinished import last_steps
 from vjpkit.check.diagnosis.whole_answers import Changed, whole_answers
 from vjpkit.check.diagnosis.workings import RIGHT, Derived, Workings
 
-SLACK = 1.5  # of cost
-Part = tuple[str, str, str]  # cause, detail, fix
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One mistake, or several together, that give an arm's numbers; `cost`: how far-fetched they are."""
-
-    parts: tuple[Part, ...]
-    cost: float
-    residual: float
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        return tuple(p[0] for p in self.parts)
+REFINED = ("wrong_operand", "slope_at_wrong_point", "value_for_slope")
+FURTHER = 1.0  # seconds of search after everything is explained
 
 
 @dataclass
@@ -49,21 +40,39 @@ class Search:
     wrong: list[int]
     deadline: float
     found: dict[int, list[Explanation]] = field(default_factory=dict)
+    kinds: dict[tuple[Any, ...], dict[int, Mistake]] = field(default_factory=dict)  # the same mistake, by its place
     tried: list[tuple[Mistake, list[Any]]] = field(default_factory=list)  # of the right derivative, at the first probe
 
     def __post_init__(self) -> None:
         self.found = {k: [] for k in self.wrong}
         self.factors = Factors(self.w)
-        self.started = time.perf_counter()
+        self.started = time.process_time()
 
     def run(self) -> dict[int, list[Explanation]]:
+        settled = False
         with np.errstate(all="ignore"):
             for stage in self._stages():
                 with contextlib.suppress(Exception):  # a hypothesis that cannot be asked about here explains nothing
                     stage()
-                if self._late():
+                if self.late():
                     break
-        return {k: _ranked(found) for k, found in self.found.items()}
+                if not settled and not self.unexplained():  # what else it could be is looked for, but not for long
+                    settled = True
+                    self.deadline = min(self.deadline, self._spent() + max(FURTHER, self._spent()))
+        return {k: ranked(found) for k, found in self.found.items()}
+
+    def whole(self) -> dict[int, list[Explanation]]:
+        """What explains an answer as a whole."""
+        with np.errstate(all="ignore"):
+            self._whole()
+        return {k: ranked(found) for k, found in self.found.items()}
+
+    def mended(self) -> dict[int, list[Explanation]]:
+        """Which operations of the candidate, done otherwise, make it right."""
+        candidate = self.w.trace_candidate()
+        with np.errstate(all="ignore"), contextlib.suppress(Exception):
+            self._all(operation_mistakes(candidate, True) if candidate is not None else ())
+        return {k: ranked(found) for k, found in self.found.items()}
 
     def _stages(self) -> Iterator[Any]:
         w = self.w
@@ -75,6 +84,7 @@ class Search:
         yield lambda: self._paths(w.sloped, False)
         yield lambda: self._paths(w.truth, False)
         yield self._ratios
+        yield lambda: everywhere(self)
         yield lambda: self._all(operation_mistakes(w.truth, False))
         candidate = w.trace_candidate()
         if candidate is not None:
@@ -82,35 +92,47 @@ class Search:
             yield lambda: self._all(operation_mistakes(candidate, True))
             yield lambda: self._all(kept_sums(candidate, True))
             yield lambda: self._all(untransposed(candidate))
+            yield lambda: everywhere(self)
             yield lambda: self._all(factor_mistakes(w, candidate, True))
             yield lambda: self._paths(candidate, True)
             yield lambda: self._all(number_mends(w, candidate, wrong))
+            yield lambda: everywhere(self)
             yield lambda: self._all(operand_mends(w, candidate, wrong))
             yield lambda: self._all(function_mends(w, candidate, wrong))
             yield lambda: self._if_unexplained(extra_factors(w, candidate, True))
         yield lambda: self._if_unexplained(extra_factors(w, w.sloped, False))
         yield lambda: self._if_unexplained(factor_mistakes(w, w.truth, False))
         if candidate is not None:
-            yield lambda: self._meet(candidate)
-        yield self._twice
+            yield lambda: self._if_unexplained(extra_factors(w, candidate, True, within=True))
+        yield self._entries
+        for d in (w.sloped, w.truth):
+            yield lambda d=d: two_terms(self, d)
+        if candidate is not None:
+            yield lambda: meet(self, candidate)
+        yield lambda: twice(self)
 
-    def _late(self) -> bool:
-        return time.perf_counter() - self.started > self.deadline
+    def _spent(self) -> float:
+        return time.process_time() - self.started
 
-    def _unexplained(self) -> list[int]:
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self._spent() > self.deadline
+
+    def unexplained(self) -> list[int]:
+        """The arms that nothing explains yet."""
         return [k for k in self.wrong if not self.found[k]]
 
     # ---------------------------------------------------------------------------------------------- stages
 
     def _whole(self) -> None:
         for k in self.wrong:
-            if not any(np.any(a) for a in self.w.got[k]):
-                self._note(
-                    k, [("zero", "every entry is zero", "a term, where it is lost: stop_gradient, an integer cast")], 0
-                )
+            if all(float(np.linalg.norm(a)) <= self.w.floor for a in self.w.got[k]):
+                fix = "a term, where it is lost: stop_gradient, an integer cast"
+                self.note(k, [("zero", "every entry is zero, but for rounding", fix)], 0)
                 continue
             for changed in whole_answers(self.w, k):
                 self._hold(k, changed)
+            self._unfinished(k)
 
     def _hold(self, k: int, changed: Changed) -> None:
         got = self.w.got[k]
@@ -121,11 +143,21 @@ class Search:
             return
         simple: list[Part] = [(changed.cause, changed.detail, changed.fix)] if changed.detail else []
         nameless = not self.factors.named(c)
-        for rank, scalings in enumerate(self._scalings(c, k)):
+        for rank, scalings in enumerate(self.scalings(c, k)):
             if (simple or scalings) and not (simple and nameless):  # a number without a name explains nothing beside
-                self._note(k, [*simple, *scalings], changed.cost + 0.4 * bool(scalings) + 0.1 * rank + nameless)
+                self.note(k, [*simple, *scalings], changed.cost + 0.4 * bool(scalings) + 0.1 * rank + nameless)
 
-    def _scalings(self, c: float, k: int) -> list[list[Part]]:
+    def _unfinished(self, k: int) -> None:
+        got, want = self.w.got[k], self.w.want[k]
+        if np.shape(got[0]) != np.shape(want[0]) or fitted(want, got)[1] < 10 * RIGHT:
+            return
+        for cause, detail, fix, cost, f in last_steps(np.shape(want[0])):
+            c, off = fitted(want, [f(a, b) for a, b in zip(got, want, strict=True)])
+            if off < 10 * RIGHT and self.factors.named(c):
+                scalings = self.scalings(1 / c, k)[0]
+                self.note(k, [(cause, detail, fix), *scalings], cost + 0.4 * bool(scalings))
+
+    def scalings(self, c: float, k: int) -> list[list[Part]]:
         """What a factor on a whole answer is, the likeliest first: no mistake, one, or a sign and another."""
         sign: list[Part] = [("sign", "the sign is flipped", "multiply by −1")] if c < 0 else []
         if math.isclose(abs(c), 1, rel_tol=1e-7):
@@ -135,15 +167,16 @@ class Search:
 
     def _all(self, mistakes: Iterable[Mistake]) -> None:
         for n, m in enumerate(mistakes):
-            if n % 64 == 63 and self._late():
+            if n % 64 == 63 and self.late():
                 return
-            self._try(m)
+            self.attempt(m)
 
     def _if_unexplained(self, mistakes: Iterable[Mistake]) -> None:
-        if self._unexplained():
+        if self.unexplained():
             self._all(mistakes)
 
-    def _try(self, m: Mistake) -> None:
+    def attempt(self, m: Mistake) -> None:
+        """A mistake held against every wrong arm: first at one probe, then at all of them."""
         w = self.w
         first: dict[int | None, list[Any]] = {}
         for k in self.wrong:
@@ -156,6 +189,8 @@ class Search:
                     return
                 if not m.mends and len(self.tried) < 3000:
                     self.tried.append((m, first[key]))
+                if m.kind:
+                    self.kinds.setdefault((id(m.of), m.cause, *m.kind), {})[m.origin] = m
             answer, goal = w.asked.select(k, first[key]), w.want[k] if m.mends else w.got[k]
             if answer.shape != goal[0].shape or not np.any(answer):
                 continue
@@ -164,23 +199,36 @@ class Search:
                 self._verify(m, k, goal)
 
     def _verify(self, m: Mistake, k: int, goal: list[Any]) -> None:
-        answers = self._predicted(m, k)
+        answers = self.predicted(m, k)
         if answers is None:
             return
         c, off = fitted(goal, answers)
-        if off > 10 * RIGHT or not c or self._same(answers, m, k):
+        if off > 10 * RIGHT or not c or self.changes_nothing(answers, m, k):
             return
         c = 1 / c if m.mends else c
         if self.factors.named(c):
-            scalings = self._scalings(c, k)[0]
-            self._note(k, [(m.cause, m.detail, m.fix), *scalings], m.cost + 0.5 * len(scalings))
+            scalings = self.scalings(c, k)[0]
+            for n, part in enumerate(self._said(m)):
+                self.note(k, [part, *scalings], m.cost + 0.1 * n + 0.5 * len(scalings))
 
-    def _same(self, answers: list[Any], m: Mistake, k: int) -> bool:
+    def _said(self, m: Mistake) -> list[Part]:
+        """A mistake; where one value stands for another, first what the two have to do with each other."""
+        plain = (m.cause, m.detail, m.fix)
+        made = m.of.program.equations[m.origin].outputs[0] if m.mends and m.origin >= 0 else None
+        if m.cause != "random_mask" and made is not None and m.of.in_masks(made):
+            return [("positions_ignored", f"a mask or an index is another: {m.detail}", m.fix)]
+        if m.stands is None or m.cause not in REFINED:
+            return [plain]
+        found = relations(*m.stands, self.w.pool, self.factors.named)
+        return [*((cause, f"{m.detail}: {detail}", fix) for cause, detail, fix in found), plain]
+
+    def changes_nothing(self, answers: list[Any], m: Mistake, k: int) -> bool:
         """Whether an edit changes nothing: of the right answer, or of the candidate's."""
         old = self.w.got[k] if m.mends else self.w.want[k]
         return fitted(old, answers)[1] < 10 * RIGHT
 
-    def _predicted(self, m: Mistake, k: int) -> list[Any] | None:
+    def predicted(self, m: Mistake, k: int) -> list[Any] | None:
+        """The answers of an edited program, None where it cannot be run."""
         try:
             return [self.w.asked.select(k, m.predict(self.w, i)) for i in self.w.of_arm(k)]
         except Exception:
@@ -188,87 +236,23 @@ class Search:
 
     def _paths(self, d: Derived, mends: bool) -> None:
         for k in self.wrong:
-            if np.shape(self.w.got[k][0]) == np.shape(self.w.want[k][0]) and not self._late():
+            if np.shape(self.w.got[k][0]) == np.shape(self.w.want[k][0]) and not self.late():
                 for parts, cost in path_mistakes(self.w, d, k, self.factors, mends):
-                    self._note(k, parts, cost)
+                    self.note(k, parts, cost)
 
     def _ratios(self) -> None:
-        for k in self._unexplained():
+        for k in self.wrong:
             for changed in ratio_mistakes(self.w, k):
                 self._hold(k, changed)
 
-    # --------------------------------------------------------------------------------------- two mistakes
+    def _entries(self) -> None:
+        for k in self.unexplained():
+            for part, cost in jacobian_parts(self.w, k):
+                self.note(k, [part], cost)
 
-    def _meet(self, candidate: Derived) -> None:
-        """The right derivative with one mistake, and the candidate with one mended, meet."""
-        if not self._unexplained():
+    def note(self, k: int, parts: list[Part], cost: float) -> None:
+        """An explanation found."""
+        if len(parts) == 2 and (ones := list(joined(*parts))):
+            self.found[k] += [Explanation((one,), cost + 0.1 * n, 0.0) for n, one in enumerate(ones)]
             return
-        w = self.w
-        wrong = set(self.wrong) if w.asked.kind == "vjp" else set(range(len(candidate.program.outputs)))
-        mends = [
-            *operation_mistakes(candidate, True),
-            *factor_mistakes(w, candidate, True),
-            *operand_mends(w, candidate, wrong),
-        ]
-        for k in self._unexplained():
-            table = Table([(m, w.asked.select(k, p)) for m, p in self.tried])
-            for n, m in enumerate(mends):
-                if n % 64 == 63 and self._late():
-                    return
-                try:
-                    answer = w.asked.select(k, m.predict(w, w.of_arm(k)[0]))
-                except Exception:
-                    continue
-                for other in table.like(answer):
-                    a, b = self._predicted(m, k), self._predicted(other, k)
-                    if a is None or b is None or self._same(a, m, k) or self._same(b, other, k):
-                        continue
-                    c, off = fitted(b, a)
-                    if off < 10 * RIGHT and math.isclose(c, 1, rel_tol=1e-7):
-                        parts = [(m.cause, m.detail, m.fix), (other.cause, other.detail, other.fix)]
-                        self._note(k, parts, m.cost + other.cost + 1)
-
-    def _twice(self) -> None:
-        """Two mistakes in the right derivative: those that come closest first, each with every other."""
-        w = self.w
-        for k in self._unexplained():
-            got = w.got[k]
-            near = []
-            for m, p in self.tried:
-                answer = w.asked.select(k, p)
-                if answer.shape == got[0].shape and np.any(answer) and np.isfinite(answer).all():
-                    near.append((fitted([got[0]], [answer])[1], m))
-            near.sort(key=lambda pair: pair[0])
-            for _, first in near[:12]:
-                for _, second in near:
-                    if self._late():
-                        return
-                    if first.of is second.of and first.origin != second.origin:
-                        self._together(k, first, second)
-
-    def _together(self, k: int, first: Mistake, second: Mistake) -> None:
-        w = self.w
-        both = first.together(second)
-        try:
-            answer = w.asked.select(k, both.predict(w, w.of_arm(k)[0]))
-        except Exception:
-            return
-        if answer.shape != w.got[k][0].shape or fitted([w.got[k][0]], [answer])[1] > 100 * RIGHT:
-            return
-        answers = self._predicted(both, k)
-        if answers is not None and (fit := fitted(w.got[k], answers))[1] < 10 * RIGHT and self.factors.named(fit[0]):
-            parts = [(m.cause, m.detail, m.fix) for m in (first, second)]
-            parts += self._scalings(fit[0], k)[0]
-            self._note(k, parts, first.cost + second.cost + len(parts) - 1)
-
-    def _note(self, k: int, parts: list[Part], cost: float) -> None:
         self.found[k].append(Explanation(tuple(parts), cost + 1.5 * (len(parts) - 1), 0.0))
-
-
-def _ranked(found: list[Explanation]) -> list[Explanation]:
-    """The cheapest first, each combination of causes once; what is far more complicated than the best left out."""
-    best: dict[tuple[str, ...], Explanation] = {}
-    for e in sorted(found, key=lambda e: e.cost):
-        best.setdefault(tuple(sorted(e.causes)), e)
-    kept = list(best.values())
-    return [e for e in kept if e.cost <= kept[0].cost + SLACK and len(e.parts) <= len(kept[0].parts)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.explanations import Explanation
 from vjpkit.check.diagnosis.factors import fitted
-from vjpkit.check.diagnosis.search import Explanation
 from vjpkit.check.diagnosis.workings import RIGHT, Workings
 
 Repair = tuple[str, str, str, float, Any]  # cause, detail, fix, cost, array ↦ array

@@ -10,6 +10,7 @@ import numpy as np
 
 from vjpkit.check.diagnosis.mistakes import Mistake
 from vjpkit.check.diagnosis.pool import Value
+from vjpkit.check.diagnosis.programs import SINGLY
 from vjpkit.check.diagnosis.slopes import Region
 from vjpkit.check.diagnosis.workings import Workings
 
@@ -27,19 +28,38 @@ _OTHERS: dict[str, Callable[[Any], Any]] = {
 
 
 def slope_mistakes(w: Workings) -> Iterator[Mistake]:
-    """Each slope of the sloped program set to something else."""
+    """Each slope of the sloped program set to something else; that of a loop's body at every step."""
+    loops: dict[Any, list[int]] = {}
     for variable, i in w.sloped.slopes.items():
-        region = w.regions[i]
-        for cause, detail, fix, cost, at in _variants(w, region, i):
-            yield Mistake(cause, detail, fix, cost, w.sloped, given=_setting(variable, at), origin=variable)
+        loops.setdefault((w.regions[i].origin, np.shape(w.slopes[i][0])), []).append(variable)
+    for variables in loops.values():
+        chosen = [variables] + ([[v] for v in variables] if 1 < len(variables) <= SINGLY else [])
+        for steps in chosen:
+            each = (_variants(w, w.regions[w.sloped.slopes[v]], w.sloped.slopes[v]) for v in steps)
+            columns = zip(*each, strict=False)  # the names of two steps may leave out different variants
+            step = (
+                f" at step {variables.index(steps[0]) + 1} of {len(variables)}" if len(steps) < len(variables) else ""
+            )
+            for variants in columns:
+                (cause, detail, fix, cost, _), values = variants[0], [v[-1] for v in variants]
+                given = _setting(steps, values)
+                right = w.slopes[w.sloped.slopes[steps[0]]][0]
+                try:
+                    stands = (right, values[0](0))
+                except Exception:
+                    continue
+                kind = (fix[:8], len(steps) > 1) if cost <= 1.5 else ()
+                yield Mistake(
+                    cause, detail + step, fix, cost, w.sloped, given=given, origin=steps[0], stands=stands, kind=kind
+                )
 
 
-def _setting(variable: int, at: Callable[[int], Any]) -> Callable[[int], dict[int, Any]]:
+def _setting(variables: list[int], values: list[Callable[[int], Any]]) -> Callable[[int], dict[int, Any]]:
     def given(place: int) -> dict[int, Any]:
-        value = at(place)
-        if value is None or not np.isfinite(value).all():
+        slopes = [at(place) for at in values]
+        if not all(a is not None and np.isfinite(a).all() for a in slopes):
             raise ValueError("not defined there")
-        return {variable: value}
+        return dict(zip(variables, slopes, strict=True))
 
     return given
 
@@ -82,7 +102,7 @@ def _variants(w: Workings, r: Region, i: int) -> Iterator[Variant]:
         yield "wrong_operand", text, times, 2.5, partial(applied, other, r.z)
         yield "slope_at_wrong_point", f"{text}, at {a}", times, 4, partial(applied, other, r.a)
     for v in w.pool.values:
-        if v.name in (z, slope) or (v.role == "slope" and v.shape != np.shape(right[0])):
+        if v.name in (z, slope) or v.shape != np.shape(right[0]):
             continue
         if v.name != a and v.role != "slope":
             text = f"{slope} is evaluated at {v.name} in place of {z}"

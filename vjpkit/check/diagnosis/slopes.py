@@ -33,6 +33,7 @@ class Region:
     name: str
     constants: tuple[int, ...]
     program: Program
+    origin: Any = None  # the same for all steps of a loop
 
     def at(self, env: Sequence[Any], p: Any) -> tuple[Any, Any]:
         """σ and σ′ at another point."""
@@ -63,12 +64,16 @@ def regions(program: Program, env: Sequence[Any], active: set[int], said: dict[i
         if not whole or len(sources) != 1:
             continue
         (z,), (a,) = sources, eqn.outputs
-        if np.shape(env[a]) == np.shape(env[z]) and np.issubdtype(env[a].dtype, np.inexact):
+        if np.shape(env[a]) == np.shape(env[z]):
             base[a] = z
             if not _is_linear(eqn, moving) or any(v in bent and base.get(v) == z for v in eqn.inputs):
                 bent.add(a)
-    ends = [a for a in base if a in bent and _leaves(program, a, base)]
+    ends = [a for a in base if a in bent and _floats_alike(env[a], env[base[a]]) and _leaves(program, a, base)]
     return [_region(program, env, base[a], a, base, moving, said) for a in ends]
+
+
+def _floats_alike(a: Any, b: Any) -> bool:
+    return bool(np.issubdtype(a.dtype, np.inexact) and a.dtype == b.dtype)
 
 
 def _moving(program: Program, active: set[int]) -> set[int]:
@@ -115,7 +120,7 @@ def _region(
     at = [env[v] for v in (*constants, z)]
     curved = [eqn.name for eqn in inside if not _is_linear(eqn, moving)]
     name = f"{_prime(curved[0])}({said[z]})" if len(curved) == 1 else f"∂({said[a]})/∂({said[z]})"
-    return Region(z, a, name, constants, trace(both, at, len(at)))
+    return Region(z, a, name, constants, trace(both, at, len(at)), inside[-1].origin)
 
 
 def _prime(primitive: str) -> str:

@@ -84,6 +84,7 @@ class Source:
                 *_turns(node),
                 *(_names(node, known) if names else ()),
                 *_axes(node),
+                *_subscripts(node),
             ):
                 made = functools.partial(self.with_node, place, new, tree)
                 yield Respelled(place, cause, before, ast.unparse(new), made, cost)
@@ -250,6 +251,19 @@ def _axes(node: ast.AST) -> Iterator[tuple[str, ast.expr, float]]:
             for axis in range(3):
                 keys = [ast.keyword("axis", ast.Constant(axis)) if j == i else b for j, b in enumerate(node.keywords)]
                 yield "wrong_axis", ast.Call(node.func, node.args, keys), 1.5
+
+
+def _subscripts(node: ast.AST) -> Iterator[tuple[str, ast.expr, float]]:
+    """One index of an einsum for another."""
+    if _called(node) != "einsum" or not isinstance(node, ast.Call) or not isinstance(node.args[0], ast.Constant):
+        return
+    text = str(node.args[0].value)
+    letters = sorted(set(filter(str.isalpha, text)))
+    for i, old in enumerate(text):
+        for new in letters if old.isalpha() else ():
+            if new != old:
+                other = ast.Constant(text[:i] + new + text[i + 1 :])
+                yield "wrong_axis", ast.Call(node.func, [other, *node.args[1:]], node.keywords), 1.5
 
 
 def respelled_name(text: str) -> str:

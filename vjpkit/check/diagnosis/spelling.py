@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from vjpkit.check.diagnosis.programs import Equation, Program
 
 LONGEST = 40
@@ -19,8 +24,8 @@ _WORDS = {
 }
 
 
-def spelled(program: Program, names: list[str]) -> dict[int, str]:
-    """A name for every variable of a program whose inputs have `names`."""
+def spelled(program: Program, names: list[str], values: Sequence[Any]) -> dict[int, str]:
+    """A name for every variable of a program whose inputs have `names`, and whose variables have such values."""
     said = dict(enumerate(names))
     for v, constant in program.constants.items():
         said[v] = (
@@ -31,7 +36,7 @@ def spelled(program: Program, names: list[str]) -> dict[int, str]:
     last = {eqn.line: eqn for eqn in program.equations if eqn.line is not None}
     for eqn in program.equations:
         target = eqn.line.target if eqn.line is not None and last[eqn.line] is eqn else ""
-        text = target or _formula(eqn, [said.get(v, "…") for v in eqn.inputs])
+        text = target or _formula(eqn, [said.get(v, "…") for v in eqn.inputs], [np.ndim(values[v]) for v in eqn.inputs])
         if len(text) > LONGEST:
             text = _word(eqn) + (f" on line {eqn.line.number}" if eqn.line is not None else "")
         said.update(dict.fromkeys(eqn.outputs, text))
@@ -42,7 +47,7 @@ def _word(eqn: Equation) -> str:
     return _WORDS.get(eqn.name, eqn.name)
 
 
-def _formula(eqn: Equation, of: list[str]) -> str:
+def _formula(eqn: Equation, of: list[str], ranks: list[int]) -> str:
     if eqn.name in _TRANSPARENT:
         return of[0]
     if eqn.name in _INFIX and len(of) == 2:
@@ -50,15 +55,26 @@ def _formula(eqn: Equation, of: list[str]) -> str:
     if eqn.name == "integer_pow":
         return f"{_bracketed(of[0])}**{eqn.params['y']}"
     if eqn.name == "transpose":
-        return f"{_bracketed(of[0])}.T"
+        return turned(of[0])
     if eqn.name == "neg":
         return f"-{_bracketed(of[0])}"
     if eqn.name == "dot_general":
-        (_, cy), batch = eqn.params["dimension_numbers"]
-        plain = not any(batch) and cy == (0,)
-        return f"{_bracketed(of[0])} @ {_bracketed(of[1])}" if plain else f"product of {of[0]} and {of[1]}"
+        axes, batch = eqn.params["dimension_numbers"]
+        if any(batch) or max(ranks) > 2 or any(len(a) != 1 for a in axes):
+            return f"product of {of[0]} and {of[1]}"
+        at = (ranks[0] - 1, 0)  # the axes that @ sums over
+        a, b = (_bracketed(t) if axis == (k,) else turned(t) for t, axis, k in zip(of, axes, at, strict=True))
+        return f"{a} @ {b}"
     return f"{_word(eqn)}({', '.join(of)})"
 
 
+def turned(text: str) -> str:
+    """The transpose; of what is the transpose of a name or a bracket, that."""
+    inner = text.removesuffix(".T")
+    simple = inner.isidentifier() or (inner.startswith("(") and ")" not in inner[1:-1])
+    return inner if inner != text and simple else f"{_bracketed(text)}.T"
+
+
 def _bracketed(text: str) -> str:
-    return f"({text})" if " " in text and not text.startswith("(") else text
+    whole = text.startswith("(") and ")" not in text[1:-1]
+    return f"({text})" if " " in text and not whole else text

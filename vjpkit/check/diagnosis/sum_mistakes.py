@@ -4,43 +4,56 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Mistake, where
+from vjpkit.check.diagnosis.mistakes import Found, Mistake, at, where
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.workings import Derived
-
-Found = tuple[str, str, str, float, Edit]  # cause, detail, fix, cost, what the equation computes instead
 
 
 def kept_sums(d: Derived, mends: bool) -> Iterator[Mistake]:
     """A sum with its axes kept, as in `sum(0, keepdims=True)`, over other axes."""
-    for k, eqn in enumerate(d.program.equations):
-        if eqn.name not in ("reduce_sum", "reduce_max") or d.program.steps(k)[0] != k or not eqn.params["axes"]:
+    for k, steps in d.program.sites():
+        eqn = d.program.equations[k]
+        if eqn.name not in ("reduce_sum", "reduce_max") or not eqn.params["axes"]:
             continue
         axes, rank = tuple(eqn.params["axes"]), d.base[0][eqn.inputs[0]].ndim
         kept = tuple(1 if i in axes else n for i, n in enumerate(d.base[0][eqn.inputs[0]].shape))
         users = [
-            j
-            for j in d.program.users.get(eqn.outputs[0], ())
+            (s, j)
+            for s in steps
+            for j in d.program.users.get(d.program.equations[s].outputs[0], ())
             if d.base[0][d.program.equations[j].outputs[0]].shape == kept
         ]
         for other in itertools.chain.from_iterable(itertools.combinations(range(rank), n) for n in range(1, rank + 1)):
-            if not users or other == axes:
+            over = set(axes) <= set(other)  # of fewer sums, each is repeated
+            if (not users and not over) or other == axes:
                 continue
             wrong, right = (axes, other) if mends else (other, axes)
-            detail = f"the sum runs over {_axes(wrong)} in place of {_axes(right)} {where(d, k)}".strip()
-            edits = {j: _kept_sum(d, k, other) for j in users}
-            yield Mistake(
-                "wrong_axis", detail, f"sum over {_axes(right)}", 1.5, d, by_probe=edits, mends=mends, origin=k
-            )
+            shape = d.base[0][eqn.inputs[0]].shape
+            counts = [int(np.prod([shape[i] for i in which])) for which in (axes, other)]
+            for word, c in {"sum": 1.0, "mean": counts[0] / counts[1]}.items():
+                text = f"the {word} runs over {_axes(wrong)} in place of {_axes(right)}"
+                edits = at(steps if over else (), partial(_repeated_sum, axes, other, c))
+                by_probe = {} if over else {j: _kept_sum(d, s, other, c) for s, j in users}
+                yield Mistake(
+                    "wrong_axis", f"{text} {where(d, k, steps)}".strip(), f"{word} over {_axes(right)}", 1.5, d,
+                    edits=edits, by_probe=by_probe, mends=mends, origin=k, kind=(text,),
+                )  # fmt: skip
 
 
-def _kept_sum(d: Derived, k: int, axes: tuple[int, ...]) -> Any:
+def _repeated_sum(axes: tuple[int, ...], other: tuple[int, ...], c: float, x: list[Any]) -> list[Any]:
+    total = c * x[0].sum(other, keepdims=True)
+    shape = [1 if i in axes else n for i, n in enumerate(x[0].shape)]
+    return [np.squeeze(np.broadcast_to(total, shape), axes)]
+
+
+def _kept_sum(d: Derived, k: int, axes: tuple[int, ...], c: float) -> Any:
     v = d.program.equations[k].inputs[0]
-    return lambda values: [values[v].sum(axes, keepdims=True)]
+    return lambda values: [c * values[v].sum(axes, keepdims=True)]
 
 
 def summed(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:

@@ -38,6 +38,7 @@ def whole_answers(w: Workings, k: int) -> Iterator[Changed]:
     if np.iscomplexobj(want[0]):
         yield Changed("conjugate", "the complex conjugate of the right answer", "conj(…)", 0.5, each(np.conj))
         yield Changed("real_part", "the real part alone", "keep the imaginary part", 0.5, each(lambda a: a.real + 0j))
+        yield from _adjoint(w, k)
     yield from _of_others(w, k)
     yield from _summed(shape, each)
     yield from _diagonal(w, k)
@@ -151,6 +152,27 @@ def _of_others(w: Workings, k: int) -> Iterator[Changed]:
     yield from _unheard(w, k)
 
 
+def _adjoint(w: Workings, k: int) -> Iterator[Changed]:
+    """With the cotangent conjugated: Jᴴ g, the adjoint of an inner product with a conjugate, and Jᵀ conj(g)."""
+    n = w.truth.program.n_point
+    with_conjugate = [
+        w.asked.select(
+            k,
+            w.truth.program.again(
+                w.truth.base[i],
+                {},
+                {n + j: np.conj(v) for j, v in enumerate(w.probes[i].vectors) if np.iscomplexobj(v)},
+            ),
+        )
+        for i in w.of_arm(k)
+    ]
+    adjoint = [np.conj(a) for a in with_conjugate]
+    yield Changed(
+        "conjugate", "Jᴴ g, the adjoint, in place of Jᵀ g", "the pairing Σ g·y has no conjugate", 0.5, adjoint
+    )
+    yield Changed("conjugate", "g is conjugated", "no conjugate of g", 0.6, with_conjugate)
+
+
 def _unheard(w: Workings, k: int) -> Iterator[Changed]:
     """The answer where the cotangent of one of several outputs is left out, or has the wrong sign."""
     several = len(w.probes[0].vectors) > 1 and w.asked.kind == "vjp"
@@ -194,6 +216,8 @@ def _diagonal(w: Workings, k: int) -> Iterator[Changed]:
     outs = [asked.outs[i].shape for i in asked.spoken]
     if outs != [shape] or not 1 < size <= LARGEST_DIAGONAL or np.iscomplexobj(asked.point[position]):
         return
+    if not _entry_by_entry(w, k):
+        return
     diagonals = []
     for place in range(len(w.places)):
         diagonal = np.empty(size)
@@ -210,6 +234,16 @@ def _diagonal(w: Workings, k: int) -> Iterator[Changed]:
         1,
         answers,
     )
+
+
+def _entry_by_entry(w: Workings, k: int) -> bool:
+    """Whether an answer is the vector times the same array, for two vectors at one place."""
+    (a, b), got = w.of_arm(k)[:2], w.got[k]
+    if w.probes[a].place != w.probes[b].place:
+        return True
+    with np.errstate(all="ignore"):
+        x, y = (v / w.probes[i].vectors[0 if w.asked.kind == "vjp" else k] for v, i in zip(got, (a, b), strict=False))
+    return x.shape == y.shape and bool(np.allclose(x, y, 1e-6))
 
 
 def _other_mode(w: Workings, k: int) -> Iterator[Changed]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
 
 from vjpkit.check.diagnosis.answers_read import read_answer
+from vjpkit.check.diagnosis.derived import Derived, real, series
 from vjpkit.check.diagnosis.drawing import another, vectors
-from vjpkit.check.diagnosis.pool import Pool
-from vjpkit.check.diagnosis.programs import Program, trace
+from vjpkit.check.diagnosis.lifted import in_jax
+from vjpkit.check.diagnosis.pool import SLOPES, VALUES, Pool
+from vjpkit.check.diagnosis.programs import UNROLLED, Program, trace
 from vjpkit.check.diagnosis.question import Asked, Probe
 from vjpkit.check.diagnosis.slopes import Region, regions, with_slopes
 from vjpkit.check.diagnosis.spelling import spelled
@@ -22,24 +23,18 @@ RIGHT = 1e-9  # relative error up to which an answer is the right one
 PER_PLACE = 2
 
 
-@dataclass
-class Derived:
-    """A program of a derivative, its inputs' values at every probe, and its answers."""
-
-    program: Program
-    base: list[list[Any]]  # by probe: the values of all variables
-    slopes: dict[int, int] = field(default_factory=dict)  # input variable → region
-    scaled: dict[Any, list[Any]] = field(default_factory=dict)  # answers where some values are scaled
-
-    def answers(self, probe: int) -> list[Any]:
-        return [self.base[probe][v] for v in self.program.outputs]
-
-
 class Workings:
     """Probes lie first at a redrawn point, then at the given one: the given one may be special."""
 
-    def __init__(self, asked: Asked, seed: int = 0, places: Sequence[Sequence[Any]] | None = None) -> None:
-        self.asked = asked
+    def __init__(
+        self,
+        asked: Asked,
+        seed: int = 0,
+        places: Sequence[Sequence[Any]] | None = None,
+        unrolled: int = UNROLLED,
+        traced: bool = False,
+    ) -> None:
+        self.asked, self.unrolled, self.traced = asked, unrolled, traced
         self.rng = np.random.default_rng(seed)
         self.places = [list(p) for p in places] if places else self._places()
         shapes = asked.vector_shapes()
@@ -57,8 +52,10 @@ class Workings:
                 else:
                     self.probes += [Probe(place, _alone(v, k), k) for k in range(len(asked.arms))]
         self._other: Program | None = None
+        self._multiplied: list[Any] | None = None
         self._repeated: dict[int, list[Any]] = {}
         self.candidate_program: Derived | None = None
+        self._candidates: tuple[Any, ...] = (asked.candidate, in_jax(asked.candidate))  # to be traced
         self._truth()
         self.regions: list[Region] = []
         self.pool = Pool()
@@ -96,7 +93,7 @@ class Workings:
             (
                 float(np.max(np.abs(self.truth.base[0][v]), initial=0))
                 for v in self.truth.program.linear
-                if _real(self.truth.base[0][v])
+                if real(self.truth.base[0][v])
             ),
             default=1.0,
         )
@@ -107,7 +104,7 @@ class Workings:
             p = self.probes[i]
             return [*self.places[p.place], *(extra[p.place] if extra else ()), *p.vectors]
 
-        program = trace(f, inputs(0), n_point)
+        program = trace(f, inputs(0), n_point, self.unrolled)
         return Derived(program, [program.run(inputs(i)) for i in range(len(self.probes))])
 
     # -------------------------------------------------------------------------------- the candidate's answers
@@ -115,14 +112,18 @@ class Workings:
     def ask(self) -> None:
         """`got` by arm, probe by probe; raises what the candidate raises, Misread where the structure is wrong.
 
-        The candidate itself is called once; where its program says the same, that answers from then on.
+        The candidate itself is called once; where its program says the same, that answers from then on. `traced`:
+        it is known that the program says the same.
         """
-        first = self.answer(0)
-        derived = self.trace_candidate()
+        derived = self.trace_candidate() if self.traced else None
+        first = self.answer(0) if derived is None else derived.answers(0)
+        if derived is None and not all(_alike(a, b) for a, b in zip(first, self.repeated(0), strict=True)):
+            self._candidates = ()  # it has a state, which tracing would spoil
+        derived = derived or self.trace_candidate()
         if derived is not None and all(_alike(a, b) for a, b in zip(first, derived.answers(0), strict=True)):
             answers = [derived.answers(i) for i in range(len(self.probes))]
         else:
-            self.candidate_program = None
+            self.candidate_program, self._candidates = None, ()
             answers = [first, *(self.answer(i) for i in range(1, len(self.probes)))]
         self.got = [[self.asked.select(k, answers[i]) for i in self.of_arm(k)] for k in range(len(self.asked.arms))]
 
@@ -133,6 +134,8 @@ class Workings:
 
     def repeated(self, probe: int) -> list[Any]:
         """The candidate's own answer, asked for again."""
+        if self.traced and self.candidate_program is not None:
+            return self.candidate_program.answers(probe)
         if probe not in self._repeated:
             self._repeated[probe] = self.answer(probe)
         return self._repeated[probe]
@@ -149,17 +152,28 @@ class Workings:
         """The candidate's own program, None where it cannot be traced or does not say what it says when called."""
         asked, n = self.asked, len(self.asked.arrays)
 
-        def f(*inputs: Any) -> list[Any]:
-            raw = asked.candidate(asked.vector(inputs[n:]), *asked.rebuilt(inputs[:n]))
+        def f(candidate: Any, *inputs: Any) -> list[Any]:
+            raw = candidate(asked.vector(inputs[n:]), *asked.rebuilt(inputs[:n]))
             return [jax.numpy.asarray(a) for a in read_answer(asked, raw)]
 
         if self.candidate_program is not None:
             return self.candidate_program
-        try:
-            self.candidate_program = self._derived(f, n)
-        except Exception:  # written in NumPy, or with Python control flow on values
-            return None
+        for candidate in self._candidates:
+            try:
+                self.candidate_program = self._derived(lambda *inputs, c=candidate: f(c, *inputs), n)
+                break
+            except Exception:  # written in NumPy's own ways, or with Python control flow on values
+                continue
         return self.candidate_program
+
+    def multiplies(self, a: Any) -> bool:
+        """Whether the candidate multiplies by a value; else a factor too many is a division that is missing."""
+        if self._multiplied is None:
+            d = self.candidate_program
+            operands = [d.base[0][v] for e in d.program.equations if e.name == "mul" for v in e.inputs] if d else []
+            self._multiplied = [np.ravel(b) for b in operands]
+        flat = np.ravel(a)
+        return any(b.size == flat.size and np.allclose(b, flat, 1e-9) for b in self._multiplied)
 
     def forward_mode(self, place: int, tangents: Sequence[Any]) -> list[Any]:
         """J ẋ."""
@@ -182,19 +196,22 @@ class Workings:
     def prepare(self) -> None:
         """The forward values by name, and the derivative with its slopes as factors."""
         asked = self.asked
-        forward = trace(self.plain, self.places[0], len(asked.arrays))
+        forward = trace(self.plain, self.places[0], len(asked.arrays), self.unrolled, whole=True)
         self.forward = [forward.run(p) for p in self.places]
-        said = self.said = spelled(forward, asked.array_names)
+        said = self.said = spelled(forward, asked.array_names, self.forward[0])
         self.regions = regions(forward, self.forward[0], set(asked.active), said)
         for v, name in enumerate(asked.array_names):
             self.pool.add(name, "argument", [env[v] for env in self.forward])
         for i, v in enumerate(forward.outputs):
             name = said[v] if len(forward.outputs) == 1 else f"output {i}"
             self.pool.add(name, "output", [env[v] for env in self.forward])
-        for eqn in forward.equations:
-            for v in eqn.outputs:
-                self.pool.add(said[v], "value", [env[v] for env in self.forward])
+        self._pool(forward, said, self.forward)
+        self.series = list(series(forward, self.forward, said))
+        self.bent = {said[v] for r in self.regions for v in (r.z, r.a)}  # what slopes are evaluated at
         self.outputs = {said[r.a] for r in self.regions} | {said[v] for v in forward.outputs}
+        for name, v in zip(asked.array_names, range(len(asked.arrays)), strict=True):
+            for axis in range(np.ndim(self.forward[0][v])) if 2 <= np.ndim(self.forward[0][v]) <= 3 else ():
+                self.pool.add(f"sum({name}, {axis})", "value", [np.sum(env[v], axis) for env in self.forward])
         self.slopes = [[r.at(env, env[r.z])[1] for env in self.forward] for r in self.regions]
         for r, slope in zip(self.regions, self.slopes, strict=True):
             self.pool.add(r.name, "slope", slope)
@@ -207,8 +224,26 @@ class Workings:
             return asked.derivative(lambda *a: f(*a, *slopes))(*arrays, *rest)
 
         self.sloped = self._derived(sloped, n + len(self.regions), extra)
-        self.sloped.program.lines_from(forward)
+        self.sloped.program.like(forward)
         self.sloped.slopes = {n + i: i for i in range(len(self.regions))}
+        inputs = [*asked.array_names, *(r.name for r in self.regions), *self.vector_names]
+        named = spelled(self.sloped.program, inputs, self.sloped.base[0])
+        first = {p.place: i for i, p in reversed(list(enumerate(self.probes)))}
+        self._pool(self.sloped.program, named, [self.sloped.base[first[place]] for place in range(len(self.places))])
+
+        for r in self.regions:
+            for word, f in SLOPES.items():
+                self.pool.add(f"{word}′({said[r.z]})", "slope", [f(env[r.z]) for env in self.forward])
+            for word, f in VALUES.items():
+                self.pool.add(f"{word}({said[r.z]})", "value", [f(env[r.z]) for env in self.forward])
+
+    def _pool(self, program: Program, said: dict[int, str], values: Sequence[Sequence[Any]]) -> None:
+        """What a program computes of the point alone; of a loop the first step's values and the last one's."""
+        for k, steps in program.sites():
+            eqn = program.equations[k]
+            for v in {*eqn.outputs, *program.equations[steps[-1]].outputs}:
+                if v not in program.linear:
+                    self.pool.add(said[v], "value", [env[v] for env in values])
 
 
 def call(asked: Asked, arrays: Sequence[Any], vectors_: Sequence[Any]) -> Any:
@@ -237,7 +272,3 @@ def _alike(a: Any, b: Any) -> bool:
 
 def _finite(values: Sequence[Any]) -> bool:
     return all(np.isfinite(np.asarray(v)).all() for v in values)
-
-
-def _real(a: Any) -> bool:
-    return isinstance(a, np.ndarray) and a.dtype.kind in "fc"
