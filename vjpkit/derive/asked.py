@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 
 from vjpkit.check.arguments import drawn, is_shape, specified
 from vjpkit.derive.errors import DeriveError
+from vjpkit.derive.source import leaf_names, parameters
 
 
 class Asked:
@@ -31,8 +31,8 @@ class Asked:
         self.args = args
         values = jax.tree.map(_double, drawn(specified(args), 0, jnp.float64))
         self.leaves, tree = jax.tree.flatten(values)
-        self.params = _parameters(f, len(args))
-        self.leaf_names = [_leaf_names(p, v) for p, v in zip(self.params, values, strict=True)]
+        self.params = parameters(f, len(args))
+        self.leaf_names = [leaf_names(p, v) for p, v in zip(self.params, values, strict=True)]
         self.names = [n for each in self.leaf_names for n in each]
         self.flat = self._flat(f, tree)
         self.chosen = list(dict.fromkeys(n for w in _several(wrt) for n in self._meant(w)))
@@ -91,17 +91,3 @@ def _words(spec: str) -> list[str]:
     """The axes of a shape in words, without the kind and the bound of integers."""
     body = spec.partition("<")[0].split()
     return body[1:] if body[:1] in (["int"], ["bool"]) else body
-
-
-def _parameters(f: Any, count: int) -> list[str]:
-    try:
-        parameters = inspect.signature(f).parameters.values()
-        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    except (TypeError, ValueError):
-        names = []
-    return (names + [f"x{k}" for k in range(len(names), count)])[:count]
-
-
-def _leaf_names(param: str, value: Any) -> list[str]:
-    each = jax.tree_util.tree_leaves_with_path(value)
-    return [param + jax.tree_util.keystr(path).replace("'", "") for path, _ in each]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from vjpkit.check.arguments import drawn, specified
 from vjpkit.derive.brackets import Factor, left_to_right, optimum, right_to_left
 from vjpkit.derive.errors import DeriveError
 from vjpkit.derive.program import Value, dependent
-from vjpkit.derive.source import source_names
+from vjpkit.derive.source import leaf_names, parameters, source_names
 from vjpkit.derive.stages import Stage, stages
 
 
@@ -115,12 +114,12 @@ def explain(f: Callable[..., Any], *args: Any, wrt: int | str | None = None, xla
     if not args:
         raise DeriveError(f'explain: {name} needs arguments to be traced at: arrays, or shapes such as "b i"')
     values = jax.tree.map(jnp.asarray, drawn(specified(args), 0, jnp.float32))
-    params = _parameters(f, len(args))
+    params = parameters(f, len(args))
     if wrt is None:
         wrt = next((k for k, v in enumerate(values) if any(map(_float, jax.tree.leaves(v)))), 0)
     place = _place(name, params, wrt)
     leaves, tree = jax.tree.flatten(values)
-    names = _leaf_names(params, values)
+    names = [n for param, value in zip(params, values, strict=True) for n in leaf_names(param, value)]
     flat = _flat(f, tree, name, leaves)
     program, found = stages(flat, leaves, names, source_names(f))
     start = sum(len(jax.tree.leaves(v)) for v in values[:place])
@@ -163,28 +162,12 @@ def _float(x: Any) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.floating))
 
 
-def _parameters(f: Any, count: int) -> list[str]:
-    try:
-        names = [p.name for p in inspect.signature(f).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-    except (TypeError, ValueError):
-        names = []
-    return (names + [f"x{k}" for k in range(len(names), count)])[:count]
-
-
 def _place(name: str, params: Sequence[str], wrt: int | str) -> int:
     if isinstance(wrt, str) and wrt in params:
         return list(params).index(wrt)
     if isinstance(wrt, int) and -len(params) <= wrt < len(params):
         return wrt % len(params)
     raise DeriveError(f"explain: {name} has no argument {wrt!r} among {', '.join(params)}")
-
-
-def _leaf_names(params: Sequence[str], values: Sequence[Any]) -> list[str]:
-    return [
-        param + jax.tree_util.keystr(path).replace("'", "")
-        for param, value in zip(params, values, strict=True)
-        for path, _ in jax.tree_util.tree_leaves_with_path(value)
-    ]
 
 
 def _xla(flat: Callable[..., Any], leaves: Sequence[Any]) -> dict[str, int]:

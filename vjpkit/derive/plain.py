@@ -60,10 +60,7 @@ def _tanh(x: Any) -> Any:
     return jax.lax.tanh(x)
 
 
-@_tanh.defjvp
-def _tanh_jvp(primals: tuple[Any], dots: tuple[Any]) -> tuple[Any, Any]:
-    y = jax.lax.tanh(*primals)
-    return y, (1 + y) * (1 - y) * dots[0]
+_tanh.defjvps(lambda x_dot, y, x: (1 + y) * (1 - y) * x_dot)
 
 
 @jax.custom_jvp
@@ -72,10 +69,7 @@ def _sigmoid(x: Any) -> Any:
     return jax.lax.logistic(x)
 
 
-@_sigmoid.defjvp
-def _sigmoid_jvp(primals: tuple[Any], dots: tuple[Any]) -> tuple[Any, Any]:
-    y = jax.lax.logistic(*primals)
-    return y, y * (1 - y) * dots[0]
+_sigmoid.defjvps(lambda x_dot, y, x: y * (1 - y) * x_dot)
 
 
 FUNCTIONS = {"div": _quotient, "tanh": _tanh, "logistic": _sigmoid}

@@ -93,3 +93,20 @@ def _parsed(f: Callable[..., Any]) -> ast.Module | None:
         return ast.parse(textwrap.dedent(inspect.getsource(f)))
     except (OSError, TypeError, SyntaxError, IndentationError):
         return None
+
+
+def parameters(f: Callable[..., Any], count: int) -> list[str]:
+    """What f calls its first arguments; x0, x1 and so on where it has no names for them."""
+    try:
+        known = inspect.signature(f).parameters.values()
+        names = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except (TypeError, ValueError):
+        names = []
+    return (names + [f"x{k}" for k in range(len(names), count)])[:count]
+
+
+def leaf_names(param: str, value: Any) -> list[str]:
+    """The leaves of an argument by their paths: the parameter's name alone where it is an array."""
+    return [
+        param + jax.tree_util.keystr(path).replace("'", "") for path, _ in jax.tree_util.tree_leaves_with_path(value)
+    ]
