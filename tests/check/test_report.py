@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -59,6 +60,15 @@ def test_json(failed: Report) -> None:
     assert data["seed"] == 4
     assert {r["verdict"] for r in data["results"]} == {"pass", "FAIL"}
     assert data["findings"][0]["level"] == "failure"
+
+
+def test_it_goes_to_another_process_with_its_diagnosis(failed: Report) -> None:
+    """What `vjpkit check` does of many rules; the functions themselves cannot be sent."""
+    sent = pickle.loads(pickle.dumps(failed))
+    assert str(sent) == str(failed)
+    assert sent.diagnosis.findings == failed.diagnosis.findings  # type: ignore[union-attr]
+    assert sent.diagnosis.findings[0].argument.position == 1
+    assert "w [5, 7]" in sent.diagnosis.map()
 
 
 def test_every_pass_has_a_power() -> None:

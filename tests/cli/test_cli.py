@@ -38,6 +38,13 @@ def test_one_case_of_a_rule_goes_through_every_check(tmp_path):
     assert checks_of_each("--checks", "transformations") == [{"transformations"}] * (len(others) + 1)
 
 
+def test_many_rules_are_checked_in_several_processes(tmp_path):
+    file = tmp_path / "reports.json"
+    names = ["relu", "relu6", "tanh", "sigmoid", "softplus", "silu", "mish", "l2_loss"]
+    assert main(["check", *names, "--checks", "value", "--dtypes", "none", "--jobs", "2", "--json", str(file)]) == 0
+    assert {report["name"] for report in json.loads(file.read_text())} == set(names)
+
+
 def test_check_of_a_function(capsys):
     assert main(["check", "jax.nn:silu", "--args", "b i", "--dtypes", "none"]) == 0
     assert "silu" in capsys.readouterr().out

@@ -103,6 +103,11 @@ class Report:
         said = self.diagnosing()
         return None if said.ok else said
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A report goes to another process with its diagnosis, not with the functions that it is of."""
+        _ = self.diagnosis
+        return vars(self) | {"diagnosing": None}
+
     def add(self, *entries: Result | Finding | Gap) -> None:
         """Put entries where they belong, each once."""
         places: dict[type, list[Any]] = {Result: self.results, Finding: self.findings, Gap: self.gaps}

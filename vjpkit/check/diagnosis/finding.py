@@ -25,8 +25,8 @@ class Argument(str):
     def name(self) -> str:
         return str(self)
 
-    def __deepcopy__(self, memo: Any) -> Argument:
-        return self
+    def __getnewargs__(self) -> tuple[str, int]:  # type: ignore[override]
+        return str(self), self.position
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,10 @@ class Diagnosis:
     errors: dict[str, Any] = field(default_factory=dict, repr=False)
     asked: dict[str, tuple[Asked, int]] = field(default_factory=dict, repr=False)
     seconds: float = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A diagnosis goes to another process without the functions that it is of."""
+        return vars(self) | {"asked": {}}
 
     @property
     def ok(self) -> bool:
