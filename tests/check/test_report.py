@@ -66,7 +66,9 @@ def test_it_goes_to_another_process_with_its_diagnosis(failed: Report) -> None:
     """What `vjpkit check` does of many rules; the functions themselves cannot be sent."""
     sent = pickle.loads(pickle.dumps(failed))
     assert str(sent) == str(failed)
-    assert sent.diagnosis.findings == failed.diagnosis.findings  # type: ignore[union-attr]
+    said = failed.diagnosis
+    assert said is not None
+    assert sent.diagnosis.findings == said.findings
     assert sent.diagnosis.findings[0].argument.position == 1
     assert "w [5, 7]" in sent.diagnosis.map()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import jax
@@ -17,12 +17,12 @@ from vjpkit import losses, nn
 class Composition(NamedTuple):
     """A function and the axes of each argument; `ids` are integers below the length of another letter."""
 
-    f: Callable[..., Any]
+    f: FunctionType
     axes: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return str(self.f.__name__)  # type: ignore[attr-defined]
+        return self.f.__name__
 
     @property
     def wrt(self) -> tuple[int, ...]:

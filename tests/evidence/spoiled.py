@@ -90,9 +90,9 @@ class Subject:
                     yield {part: _with_residual(f, i, lambda leaves, j=j: leaves[j])}
             for k, other in enumerate(others):
                 if alike(leaf, other):
-                    yield self._keeping(part, f, i, k, kind)
+                    yield self._keeping(part, i, k, kind)
 
-    def _keeping(self, part: str, f: Fn, i: int, k: int, kind: str) -> dict[str, Fn]:
+    def _keeping(self, part: str, i: int, k: int, kind: str) -> dict[str, Fn]:
         """The rule's fwd keeps one array more, which one of its maps takes for its i-th residual."""
         rule = self.rule
 

@@ -121,7 +121,7 @@ def test_dtypes() -> None:
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JacobianError, match="as_lineax: expected an Operator or a Jacobian, got ArrayImpl"):
-        as_lineax(k(3, 3))  # type: ignore[arg-type]
+        as_lineax(k(3, 3))
     with pytest.raises(JacobianError, match="from_lineax: expected an operator of lineax, got Diagonal"):
         from_lineax(Diagonal(k(3)))
     monkeypatch.setitem(sys.modules, "lineax", None)

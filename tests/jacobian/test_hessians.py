@@ -127,7 +127,7 @@ def test_what_is_not_symmetric_is_not_read_as_if_it_were() -> None:
         (lambda: vjpkit.hessian(jnp.tanh, k(3)), r"its output is \[3\]; a Hessian is of a scalar function"),
         (lambda: vjpkit.hessian(lambda x: (x.sum(), x), k(3)), "its output is a tuple; a Hessian is of a scalar"),
         (lambda: vjpkit.hessian(separable, k(3), wrt=1), "hessian of separable: wrt names one of 1 arguments, got 1"),
-        (lambda: vjpkit.hessian(3, k(3)), "hessian: expected a function, got int"),  # type: ignore[arg-type]
+        (lambda: vjpkit.hessian(3, k(3)), "hessian: expected a function, got int"),
         (lambda: sparse_hessian(separable, k(99_000)), "too large for its pattern to be listed"),
     ],
 )

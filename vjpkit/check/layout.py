@@ -143,6 +143,11 @@ def output_names(out: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def function_name(f: Any) -> str:
+    """What a rule, a function or another callable is called."""
+    return str(getattr(f, "name", None) or getattr(f, "__name__", None) or type(f).__name__)
+
+
 def argument_names(f: Callable[..., Any], count: int, skip: int = 0) -> list[str]:
     """What the signature of `f` calls its first `count` arguments."""
     try:

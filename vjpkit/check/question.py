@@ -14,7 +14,7 @@ from vjpkit.check.arguments import drawn, has_draws, specified, usable
 from vjpkit.check.errors import CheckError
 from vjpkit.check.formula import Formula
 from vjpkit.check.jaxprs import equations, reason
-from vjpkit.check.layout import Layout, Point, argument_names, output_names
+from vjpkit.check.layout import Layout, Point, argument_names, function_name, output_names
 from vjpkit.check.modes import Modes, Unavailable, scope
 from vjpkit.check.reference import custom_rules, plain
 from vjpkit.check.report import Gap
@@ -44,7 +44,7 @@ class Question:
     thorough: bool = False
 
     def __post_init__(self) -> None:
-        self.name = getattr(self.fn, "name", None) or getattr(self.fn, "__name__", None) or type(self.fn).__name__
+        self.name = function_name(self.fn)
         if not self.args:
             raise CheckError(f'{self.name}: no arguments to check at; give arrays, draws, or shapes such as "b i"')
         self.static = dict(self.static or {})

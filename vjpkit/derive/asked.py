@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from vjpkit.check.arguments import drawn, is_shape, specified
 from vjpkit.derive.errors import DeriveError
+from vjpkit.derive.given import named, on_leaves
 from vjpkit.derive.source import leaf_names, parameters
 
 
@@ -22,11 +23,7 @@ class Asked:
     """
 
     def __init__(self, f: Any, args: Sequence[Any], wrt: Any) -> None:
-        self.name = str(getattr(f, "name", None) or getattr(f, "__name__", type(f).__name__))
-        if not callable(f):
-            raise DeriveError(f"derive: expected a function, got {type(f).__name__} {f!r}")
-        if not args:
-            raise DeriveError(f'derive: {self.name} needs arguments to be traced at: arrays, or shapes such as "b i"')
+        self.name = named("derive", f, args)
         self.source = f.func if isinstance(f, functools.partial) else f
         self.args = args
         values = jax.tree.map(_double, drawn(specified(args), 0, jnp.float64))
@@ -42,15 +39,7 @@ class Asked:
                 raise DeriveError(f"derive: argument {name} of {self.name} is {leaf.dtype}, which has no derivative")
 
     def _flat(self, f: Callable[..., Any], tree: Any) -> Callable[..., list[Any]]:
-        def every(*values: Any) -> list[Any]:
-            return jax.tree.leaves(f(*jax.tree.unflatten(tree, values)))
-
-        try:
-            out = jax.eval_shape(every, *self.leaves)
-        except Exception as error:
-            told = next((s for s in str(error).splitlines() if s.strip()), "")
-            message = f"derive: {self.name} itself fails at its arguments: {type(error).__name__}: {told}"
-            raise DeriveError(message) from error
+        every, out = on_leaves("derive", f, tree, self.leaves)
         if len(out) != 1 or not jnp.issubdtype(out[0].dtype, jnp.floating):
             kinds = ", ".join(str(y.dtype) for y in out) or "nothing"
             raise DeriveError(f"derive: {self.name} returns {kinds}; formulas are for one array of floats")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from vjpkit.check.arguments import drawn, specified
 from vjpkit.derive.brackets import Factor, left_to_right, optimum, right_to_left
 from vjpkit.derive.errors import DeriveError
+from vjpkit.derive.given import named, on_leaves
 from vjpkit.derive.program import Value, dependent
 from vjpkit.derive.source import leaf_names, parameters, source_names
 from vjpkit.derive.stages import Stage, stages
@@ -108,11 +109,7 @@ def explain(f: Callable[..., Any], *args: Any, wrt: int | str | None = None, xla
     Returns: an `Explanation`; print it.
     Raises:  DeriveError where f is no function, fails at args, or has no float to differentiate.
     """
-    name = str(getattr(f, "name", None) or getattr(f, "__name__", type(f).__name__))
-    if not callable(f):
-        raise DeriveError(f"explain: expected a function, got {type(f).__name__} {f!r}")
-    if not args:
-        raise DeriveError(f'explain: {name} needs arguments to be traced at: arrays, or shapes such as "b i"')
+    name = named("explain", f, args)
     values = jax.tree.map(jnp.asarray, drawn(specified(args), 0, jnp.float32))
     params = parameters(f, len(args))
     if wrt is None:
@@ -144,14 +141,7 @@ def explain(f: Callable[..., Any], *args: Any, wrt: int | str | None = None, xla
 
 
 def _flat(f: Callable[..., Any], tree: Any, name: str, leaves: Sequence[Any]) -> Callable[..., list[Any]]:
-    def every(*values: Any) -> list[Any]:
-        return jax.tree.leaves(f(*jax.tree.unflatten(tree, values)))
-
-    try:
-        out = jax.eval_shape(every, *leaves)
-    except Exception as error:
-        told = next((s for s in str(error).splitlines() if s.strip()), "")
-        raise DeriveError(f"explain: {name} itself fails at its arguments: {type(error).__name__}: {told}") from error
+    every, out = on_leaves("explain", f, tree, leaves)
     first = next((k for k, y in enumerate(out) if _float(y)), None)
     if first is None:
         raise DeriveError(f"explain: {name} returns {out[0].dtype if out else 'nothing'}, which has no derivative")

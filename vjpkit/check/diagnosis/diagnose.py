@@ -15,7 +15,7 @@ from vjpkit.check.diagnosis.formula import SECONDS, diagnosed
 from vjpkit.check.diagnosis.question import Asked
 from vjpkit.check.diagnosis.rules import diagnose_rule
 from vjpkit.check.errors import CheckError
-from vjpkit.check.layout import argument_names
+from vjpkit.check.layout import argument_names, function_name
 from vjpkit.core.rule import Rule
 
 Fn = Callable[..., Any]
@@ -56,7 +56,7 @@ def diagnose(
     args = _read(f, args, seed)
     called = (lambda *a: f(*a, **static)) if static else f
     names = f.argument_names(len(args)) if isinstance(f, Rule) else argument_names(f, len(args))
-    return diagnosed(question(called, candidate, kind, args, names, _name(f)), _name(f), seed, seconds)
+    return diagnosed(question(called, candidate, kind, args, names, function_name(f)), function_name(f), seed, seconds)
 
 
 def question(f: Fn, candidate: Fn, kind: str, args: Sequence[Any], names: Sequence[str], name: str) -> Asked:
@@ -75,11 +75,7 @@ def question(f: Fn, candidate: Fn, kind: str, args: Sequence[Any], names: Sequen
 
 def _read(f: Any, args: Sequence[Any], seed: int) -> tuple[Any, ...]:
     if not args:
-        raise CheckError(f"{_name(f)}: no arguments to diagnose at")
+        raise CheckError(f"{function_name(f)}: no arguments to diagnose at")
     read = drawn(specified(args), seed, jnp.float32)
-    usable(_name(f), read, [f"argument {i}" for i in range(len(jax.tree.leaves(read)))])
+    usable(function_name(f), read, [f"argument {i}" for i in range(len(jax.tree.leaves(read)))])
     return read
-
-
-def _name(f: Any) -> str:
-    return getattr(f, "name", None) or getattr(f, "__name__", None) or type(f).__name__

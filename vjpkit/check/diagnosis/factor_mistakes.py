@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Edits, Found, Mistake, at, at_by_place, confused, where
+from vjpkit.check.diagnosis.mistakes import Edits, Found, Mistake, at, at_by_place, confused, where, with_operand
 from vjpkit.check.diagnosis.pool import NAMELESS, Value
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.workings import Derived, Workings
@@ -61,7 +61,7 @@ def _multiples(eqn: Equation, x: list[Any], i: int, name: str, slope: bool, mend
             f"1 stands for every weight of {name} that is not 0",
             f"the weights of {name}",
             1.8,
-            _mask(eqn, i),
+            with_operand(eqn, i, lambda a: (a != 0).astype(a.dtype)),
         )
     if x[i].ndim >= 2 and x[i].shape[-1] == x[i].shape[-2]:
         turn = f"{name}.T in place of {name}"
@@ -95,7 +95,7 @@ def _replaced(
     here = d.base[0][eqn.inputs[i]]
     for right_name, wrong_name, cause, cost, edits, other in (
         *_by_values(w, d, eqn, steps, i, known, name, mends),
-        *_by_series(w, d, eqn, steps, i, known, name, mends),
+        *_by_series(w, d, eqn, steps, i, name, mends),
     ):
         yield Mistake(
             cause,
@@ -128,7 +128,7 @@ def _by_values(
 
 
 def _by_series(
-    w: Workings, d: Derived, eqn: Equation, steps: tuple[int, ...], i: int, known: Value | None, name: str, mends: bool
+    w: Workings, d: Derived, eqn: Equation, steps: tuple[int, ...], i: int, name: str, mends: bool
 ) -> Iterator[Replaced]:
     """At every step of a loop a value of that step in the factor's place."""
     if len(steps) < 2:
@@ -192,10 +192,6 @@ def _again(eqn: Equation, i: int) -> Edit:
     return lambda x: eqn([eqn(x)[0], x[1]]) if eqn.name == "div" else [eqn(x)[0] * x[i]]
 
 
-def _mask(eqn: Equation, i: int) -> Edit:
-    return lambda x: eqn([(a != 0).astype(a.dtype) if j == i else a for j, a in enumerate(x)])
-
-
 def _untouched(eqn: Equation, i: int) -> Edit:
     return lambda x: [x[i].reshape(eqn(x)[0].shape)]
 
@@ -213,13 +209,7 @@ def _inverted(eqn: Equation, i: int) -> Edit:
 
 
 def _turned(eqn: Equation, j: int) -> Edit:
-    def edit(x: list[Any]) -> list[Any]:
-        x = list(x)
-        turned = np.swapaxes(x[j], -1, -2)
-        x[j] = turned if turned.shape == x[j].shape else turned.reshape(x[j].shape)
-        return eqn(x)
-
-    return edit
+    return with_operand(eqn, j, lambda a: np.swapaxes(a, -1, -2).reshape(a.shape))
 
 
 def _swapped(eqn: Equation) -> Edit:
@@ -232,7 +222,11 @@ def _swapped(eqn: Equation) -> Edit:
 
 
 def _with(eqn: Equation, i: int, v: Value, turn: bool, place: int) -> Edit:
-    return partial(_given, eqn, i, v.at[place].T if turn else v.at[place])
+    return _instead(eqn, i, v.at[place].T if turn else v.at[place])
+
+
+def _instead(eqn: Equation, i: int, value: Any) -> Edit:
+    return with_operand(eqn, i, lambda _: value)
 
 
 def _each_with(
@@ -240,11 +234,7 @@ def _each_with(
 ) -> dict[int, Edit]:
     values = series[place][::order]
     eqns = d.program.equations
-    return {k: partial(_given, eqns[k], i, v) for k, v in zip(steps, values, strict=True)}
-
-
-def _given(eqn: Equation, i: int, value: Any, x: list[Any]) -> list[Any]:
-    return eqn([value if j == i else a for j, a in enumerate(x)])
+    return {k: _instead(eqns[k], i, v) for k, v in zip(steps, values, strict=True)}
 
 
 def _times(eqn: Equation, at: tuple[Any, ...], power: int, place: int) -> Edit:

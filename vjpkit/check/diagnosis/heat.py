@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.maps import SHADES, error_maps
+from vjpkit.check.diagnosis.maps import error_maps, shaded
 from vjpkit.check.errors import CheckError
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def heat_map(error: np.ndarray) -> list[str]:
     ]
     a = np.asarray(blocks)
     peak = a.max(initial=0) or 1.0
-    levels = np.ceil(np.nan_to_num(a / peak, nan=1.0, posinf=1.0) * (len(SHADES) - 1)).astype(int)
-    return ["  |" + "".join(SHADES[n] for n in row) + "|" for row in levels]
+    return [f"  |{row}|" for row in shaded(a / peak)]
 
 
 def text(diagnosis: Diagnosis) -> str:

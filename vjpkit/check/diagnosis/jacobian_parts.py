@@ -40,17 +40,13 @@ def jacobian_parts(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
 def _rows(w: Workings, k: int, ours: bool) -> Any:
     """The Jacobian, a row for each entry of the output."""
     rows = []
-    zeros = [np.zeros(shape, dtype) for shape, dtype in w.asked.vector_shapes()]
-    for j, zero in enumerate(zeros):
-        for n in range(zero.size):
-            vectors = [a.copy() for a in zeros]
-            vectors[j].flat[n] = 1
-            if ours:
-                answer = w.answer_to(w.places[0], vectors)
-            else:
-                values = w.truth.program.run([*w.places[0], *vectors])
-                answer = [values[v] for v in w.truth.program.outputs]
-            rows.append(np.ravel(answer[k]))
+    for vectors in w.asked.units(range(len(w.asked.spoken))):
+        if ours:
+            answer = w.answer_to(w.places[0], vectors)
+        else:
+            values = w.truth.program.run([*w.places[0], *vectors])
+            answer = [values[v] for v in w.truth.program.outputs]
+        rows.append(np.ravel(answer[k]))
     return np.stack(rows) if rows else np.zeros((0, 0))
 
 

@@ -51,12 +51,16 @@ class ErrorMap:
     def _rows(self) -> Iterator[str]:
         """A character for each entry; brackets around the runs of explained ones."""
         peak = self.error[np.isfinite(self.error)].max(initial=0) or 1.0
-        levels = np.ceil(np.nan_to_num(self.error / peak, nan=1.0, posinf=1.0) * (len(SHADES) - 1)).astype(int)
-        for row, inside in zip(levels, self.explained, strict=True):
+        for row, inside in zip(shaded(self.error / peak), self.explained, strict=True):
             edges = np.diff(np.concatenate([[0], inside.astype(int), [0]]))
             between = [{1: "[", -1: "]", 0: " "}[int(e)] for e in edges]
-            cells = [SHADES[n] for n in row]
-            yield "".join(a + b for a, b in zip(between, [*cells, ""], strict=True))
+            yield "".join(a + b for a, b in zip(between, [*row, ""], strict=True))
+
+
+def shaded(share: np.ndarray) -> list[str]:
+    """A character for each entry of a matrix of shares of the largest; what is not finite is as dark as can be."""
+    levels = np.ceil(np.nan_to_num(share, nan=1.0, posinf=1.0) * (len(SHADES) - 1)).astype(int)
+    return ["".join(SHADES[n] for n in row) for row in levels]
 
 
 def error_maps(diagnosis: Diagnosis) -> list[ErrorMap]:
@@ -79,7 +83,7 @@ def operator_error(asked: Asked, k: int) -> np.ndarray | None:
     if not 0 < size <= LARGEST or not 0 < sum(of_outputs) <= LARGEST:
         return None
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        units = list(_units(asked, k))
+        units = list(asked.units(range(len(asked.spoken)) if asked.kind == "vjp" else [k]))
         try:
             got = [_flat(asked, k, read_answer(asked, call(asked, asked.point, u))) for u in units]
             want = [_flat(asked, k, answers) for answers in _right(asked, units)]
@@ -90,16 +94,6 @@ def operator_error(asked: Asked, k: int) -> np.ndarray | None:
     rows = np.abs(np.stack(got) - np.stack(want))
     rows[rows <= RIGHT * np.abs(np.stack(want)).max(initial=0)] = 0
     return rows.T if asked.kind == "vjp" else rows
-
-
-def _units(asked: Asked, k: int) -> Iterator[list[np.ndarray]]:
-    """The vectors that are one at a single entry: of the outputs, or of the argument."""
-    zeros = [np.zeros(shape, dtype) for shape, dtype in asked.vector_shapes()]
-    for which in range(len(zeros)) if asked.kind == "vjp" else [k]:
-        for n in range(zeros[which].size):
-            vectors = [a.copy() for a in zeros]
-            vectors[which].flat[n] = 1
-            yield vectors
 
 
 def _right(asked: Asked, units: list[list[np.ndarray]]) -> list[list[Any]]:

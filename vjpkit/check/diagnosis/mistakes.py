@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vjpkit.check.diagnosis.pool import Value
-from vjpkit.check.diagnosis.programs import Edit
+from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.workings import Derived, Workings
 
 Edits = Callable[[int], Mapping[int, Edit]]  # place ↦ equation ↦ what it computes instead
@@ -69,6 +69,11 @@ def at(steps: Iterable[int], edit: Edit) -> Edits:
 def at_by_place(steps: Iterable[int], edit: Callable[[int], Edit]) -> Edits:
     """The same, of an edit that needs values of the place."""
     return lambda place: dict.fromkeys(steps, edit(place))
+
+
+def with_operand(eqn: Equation, i: int, change: Callable[[Any], Any]) -> Edit:
+    """The operation with its i-th operand changed."""
+    return lambda x: eqn([change(a) if j == i else a for j, a in enumerate(x)])
 
 
 def confused(w: Workings, right: Value | None, wrong: Value | None, in_slope: bool) -> str:

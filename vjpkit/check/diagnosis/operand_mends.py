@@ -5,15 +5,15 @@ What makes it right tells what was wrong: the value that stands there now.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from vjpkit.check.diagnosis.mistakes import Mistake, at, at_by_place, confused, where
+from vjpkit.check.diagnosis.mistakes import Mistake, at, at_by_place, confused, where, with_operand
 from vjpkit.check.diagnosis.pool import NAMELESS, Value
-from vjpkit.check.diagnosis.programs import Edit
 from vjpkit.check.diagnosis.spelling import spelled
 from vjpkit.check.diagnosis.workings import Derived, Workings
 
@@ -87,7 +87,7 @@ def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
                 name, where_ = said.get(v, "a value"), where(d, k, steps)
                 cause = "term_sign" if c < 0 else "scale"
                 detail = f"{name} has the wrong sign {where_}" if c < 0 else f"{name} is scaled by {1 / c:.6g} {where_}"
-                edit = at(steps, _scaling(d, k, i, c))
+                edit = at(steps, with_operand(d.program.equations[k], i, partial(operator.mul, c)))
                 yield Mistake(
                     cause,
                     detail.strip(),
@@ -99,11 +99,6 @@ def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
                     origin=k,
                     kind=(c, name if v in d.program.constants else ""),
                 )
-
-
-def _scaling(d: Derived, k: int, i: int, c: float) -> Edit:
-    eqn = d.program.equations[k]
-    return lambda x: eqn([c * a if j == i else a for j, a in enumerate(x)])
 
 
 def _of_vectors(d: Derived, v: int, said: dict[int, str]) -> Iterator[Mistake]:

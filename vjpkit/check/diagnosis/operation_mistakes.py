@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vjpkit.check.diagnosis.layout_mistakes import laid_out, padded, reparametrized, shifted
-from vjpkit.check.diagnosis.mistakes import Found, Mistake, at, where
+from vjpkit.check.diagnosis.mistakes import Found, Mistake, at, where, with_operand
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.sum_mistakes import summed
 from vjpkit.check.diagnosis.workings import Derived
@@ -123,11 +123,11 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
             for n in range(1, len(space) + 1):
                 for axes in itertools.combinations(space, n):
                     text = f"the convolution's {said} is not flipped, or flipped too often, along axes {axes}"
-                    yield "flipped", text, "flip it", 2 - 0.2 * n, _with_operand(eqn, i, partial(np.flip, axis=axes))
+                    yield "flipped", text, "flip it", 2 - 0.2 * n, with_operand(eqn, i, partial(np.flip, axis=axes))
             if x[i].shape[first] == x[i].shape[second]:
                 text = f"the channels of the convolution's {said} are swapped"
                 swap = partial(np.swapaxes, axis1=first, axis2=second)
-                yield "transposed_operand", text, "swap them", 1.8, _with_operand(eqn, i, swap)
+                yield "transposed_operand", text, "swap them", 1.8, with_operand(eqn, i, swap)
     elif eqn.name == "fft" and "RFFT" not in str(eqn.params["fft_type"]):
         yield "conjugate", "the transform runs the other way", "the other of fft and ifft", 2, _other_transform(eqn)
     elif eqn.name == "slice" and mends:
@@ -237,10 +237,6 @@ def _weighted(i: int, c: float, x: list[Any]) -> list[Any]:
 
 def _pick(i: int, shape: tuple[int, ...] | None) -> Edit:
     return lambda x: [np.broadcast_to(x[i], shape if shape is not None else np.broadcast_shapes(*(v.shape for v in x)))]
-
-
-def _with_operand(eqn: Equation, i: int, change: Callable[..., Any]) -> Edit:
-    return lambda x: eqn([change(v) if j == i else v for j, v in enumerate(x)])
 
 
 def _other_transform(eqn: Equation) -> Edit:

@@ -11,14 +11,14 @@ import numpy as np
 from vjpkit.check.diagnosis.spelling import turned
 
 NAMELESS = "a factor"
-SLOPES: dict[
-    str, Callable[[Any], Any]
-] = {  # of functions that a formula may have taken for the right one, or for one that is not there
+Function = Callable[[Any], Any]
+# Slopes and values of functions that a formula may have taken for the right one, or for one that is not there.
+SLOPES: dict[str, Function] = {
     "sigmoid": lambda z: 0.25 * (1 - np.tanh(z / 2) ** 2),
     "tanh": lambda z: 1 - np.tanh(z) ** 2,
     "relu": lambda z: (z > 0).astype(float),
 }
-VALUES: dict[str, Callable[[Any], Any]] = {"sigmoid": lambda z: 0.5 * (1 + np.tanh(z / 2)), "tanh": np.tanh}
+VALUES: dict[str, Function] = {"sigmoid": lambda z: 0.5 * (1 + np.tanh(z / 2)), "tanh": np.tanh}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,15 @@ class Asked:
         if self.kind == "vjp":
             return [(s.shape, s.dtype) for s in (self.outs[i] for i in self.spoken)]
         return [(np.shape(self.point[a]), self.point[a].dtype) for a in self.active]
+
+    def units(self, which: Iterable[int]) -> Iterator[list[np.ndarray]]:
+        """The vectors that are one at a single entry, of one of those that `which` names, and zero elsewhere."""
+        zeros = [np.zeros(shape, dtype) for shape, dtype in self.vector_shapes()]
+        for j in which:
+            for n in range(zeros[j].size):
+                vectors = [a.copy() for a in zeros]
+                vectors[j].flat[n] = 1
+                yield vectors
 
     def vector(self, vectors: Sequence[Any]) -> Any:
         """What the candidate is handed: `g` like the output, or `dots` like the arguments."""

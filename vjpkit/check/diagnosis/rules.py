@@ -16,7 +16,7 @@ from vjpkit.check.diagnosis.formula import diagnosed
 from vjpkit.check.diagnosis.programs import Program, trace
 from vjpkit.check.diagnosis.question import Asked
 from vjpkit.check.jaxprs import NO_FORWARD, refusal
-from vjpkit.check.layout import argument_names
+from vjpkit.check.layout import argument_names, function_name
 from vjpkit.check.reference import plain
 from vjpkit.core.calling import with_options
 from vjpkit.core.rule import Rule
@@ -35,7 +35,7 @@ def diagnose_rule(
 ) -> Diagnosis:
     """Both modes of a function against autodiff of the same code with its custom rules taken out."""
     start = time.perf_counter()
-    name = getattr(fn, "name", None) or getattr(fn, "__name__", None) or type(fn).__name__
+    name = function_name(fn)
     names = fn.argument_names(len(args)) if isinstance(fn, Rule) else argument_names(fn, len(args))
     f = with_options(fn, static, {*static, *(fn.static if isinstance(fn, Rule) else ())})
     truth = f if reference is None else with_options(reference, static, static)
@@ -93,10 +93,9 @@ def _formula(fn: Any, static: Mapping[str, Any]) -> Callable[..., Any] | None:
 
 def _refused(asked: Asked) -> bool:
     """Whether the candidate fails when it is lowered, for the shapes of what it returns say."""
-    n = len(asked.arrays)
-    vectors = [jax.ShapeDtypeStruct(s, d) for s, d in asked.vector_shapes()]
+    flat, specs = _candidate(asked)
     try:
-        jax.jit(lambda *x: asked.candidate(asked.vector(x[n:]), *asked.rebuilt(x[:n]))).lower(*asked.point, *vectors)
+        jax.jit(flat).lower(*specs)
     except Exception:
         return True
     return False
@@ -128,10 +127,15 @@ def _differentiable(a: Any) -> Any:
 
 def _unavailable(asked: Asked) -> bool:
     """Whether there is no forward mode to diagnose."""
+    flat, specs = _candidate(asked)
+    return refusal(flat, *specs) == NO_FORWARD
+
+
+def _candidate(asked: Asked) -> tuple[Callable[..., Any], list[Any]]:
+    """The candidate as a function of the arrays and the vectors, and what it is traced at."""
     n = len(asked.arrays)
     vectors = [jax.ShapeDtypeStruct(s, d) for s, d in asked.vector_shapes()]
-    why = refusal(lambda *x: asked.candidate(asked.vector(x[n:]), *asked.rebuilt(x[:n])), *asked.point, *vectors)
-    return why == NO_FORWARD
+    return lambda *x: asked.candidate(asked.vector(x[n:]), *asked.rebuilt(x[:n])), [*asked.point, *vectors]
 
 
 def _primal(

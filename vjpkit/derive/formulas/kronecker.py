@@ -228,7 +228,7 @@ def _contraction(m: Contract) -> list[Node]:
     sizes = dict(zip(m.own, zip(m.x.shape, m.x.dims, strict=True), strict=True))
     sizes |= dict(zip(m.out, zip(m.y.shape, m.y.dims, strict=True), strict=True))
     if not old and not new:
-        return [_diagonal(m, batch)]
+        return [_diagonal(m)]
     if len(old) <= 1 and len(new) <= 1:
         before = list(m.own)
         at = before.index(old[0]) if old else min(m.out.index(new[0]), len(before))
@@ -247,7 +247,7 @@ def _contraction(m: Contract) -> list[Node]:
     return [*out, middle, *into]
 
 
-def _diagonal(m: Contract, batch: list[str]) -> Node:
+def _diagonal(m: Contract) -> Node:
     """Every index of A is one of x: a diagonal matrix."""
     own = {c: k for k, c in enumerate(m.own)}
     point = Point(m.x, Leaf(m.a, tuple(own[c] for c in m.fixed)))
