@@ -20,7 +20,8 @@ FLOORS = {
         ("nn", "losses", "linalg", "special", "recurrences", "implicit", "check", "jacobian", "testing"), 1
     ),
     **dict.fromkeys(("catalogue", "pages", "derive", "bench"), 2),
-    "cli": 3,
+    "sweep": 3,
+    "cli": 4,
 }
 ALSO = {"nn": {"special"}, "losses": {"special"}}  # beside the floors below
 EXTENSION_POINTS = ("jax.interpreters", "jax.extend", "jax.experimental.jet", "jax.experimental.hijax", "jax._src")

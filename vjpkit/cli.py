@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +107,12 @@ def _list(arguments: argparse.Namespace) -> int:
 
 # ------------------------------------------------------------------------------------------------- check
 
-ONCE = ("second order", "transformations", "precision", "residuals")  # checks that one case of a rule goes through
-
 
 def _check(arguments: argparse.Namespace) -> int:
     from vjpkit.check import CHECKS, CheckError, check
+    from vjpkit.sweep import places, prepare, reports_of
 
-    jax.config.update("jax_enable_x64", True)
+    prepare()
     if arguments.jobs < 1:
         raise UsageError(f"--jobs: expected 1 or more, got {arguments.jobs}")
     options: dict[str, Any] = {"thorough": arguments.thorough, "seed": arguments.seed}
@@ -126,16 +123,19 @@ def _check(arguments: argparse.Namespace) -> int:
         if unknown := set(options["checks"]) - set(CHECKS):
             raise UsageError(f"no checks {sorted(unknown)}; there are {', '.join(CHECKS)}")
 
-    reports = []
     functions = [name for name in arguments.what if ":" in name]
+    rules = [name for name in arguments.what if ":" not in name]
+    try:
+        wanted = places(rules) if rules or not functions else []
+    except LookupError as error:
+        raise UsageError(str(error)) from error
+    reports = []
     try:
         for name in functions:
             if not arguments.args:
                 raise UsageError(f"{name} needs --args, one for each argument, such as 'b i' or 'normal(3, 5)'")
             reports.append(check(_function(name), *map(_argument, arguments.args), **options))
-        rules = [name for name in arguments.what if ":" not in name]
-        if rules or not functions:
-            reports += _reports(_cases(rules), options, arguments.jobs)
+        reports += reports_of(wanted, options, arguments.jobs)
     except CheckError as error:
         raise UsageError(str(error)) from error
     if arguments.json:
@@ -188,71 +188,6 @@ def _argument(text: str) -> Any:
         return eval(text, names)
     except Exception as error:
         raise UsageError(f"--args {text!r}: neither a shape such as 'b i' nor an expression: {error}") from error
-
-
-def _cases(names: list[str]) -> list[int]:
-    """The places, among the library's cases, of those of the rules that are named; of all where none is."""
-    from vjpkit.catalogue import CASES
-    from vjpkit.core.registry import named
-
-    try:
-        wanted = named(names, (case.rule for case in CASES))
-    except LookupError as error:
-        raise UsageError(str(error)) from error
-    return [i for i, case in enumerate(CASES) if wanted(case.rule)]
-
-
-def _reports(places: Sequence[int], options: dict[str, Any], jobs: int) -> list[Any]:
-    """A report for each case, made in several processes where there are more than a few."""
-    asked = _asked(places, options)
-    if jobs == 1 or len(places) < 8:
-        return [_report(*each) for each in _progress(list(zip(places, asked, strict=True)), len(places))]
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(_progress(pool.map(_report, places, asked), len(places)))
-
-
-def _asked(places: Sequence[int], options: dict[str, Any]) -> list[dict[str, Any]]:
-    """The options for each case: unless the caller says what to check, a rule's fullest case goes through everything.
-
-    Its other cases have the same equations at other shapes and options: what costs most and depends least on those
-    is left out.
-    """
-    from vjpkit.catalogue import CASES
-    from vjpkit.check import CHECKS
-    from vjpkit.core.case import fullest
-
-    whole = places if options["thorough"] or "checks" in options else fullest(CASES)
-    fewer = options | {"checks": tuple(name for name in CHECKS if name not in ONCE)}
-    return [options if place in whole else fewer for place in places]
-
-
-def _report(place: int, options: dict[str, Any]) -> Any:
-    """What a process does: a case holds functions and cannot be sent to it, its place can."""
-    from vjpkit.catalogue import CASES
-    from vjpkit.check import check_case
-
-    jax.config.update("jax_enable_x64", True)
-    return check_case(CASES[place], **options)
-
-
-def _progress(items: Iterable[Any], total: int) -> Iterator[Any]:
-    """The items, with a progress bar on standard error where rich is installed and someone looks."""
-    track: Any
-    try:
-        from rich.console import Console
-        from rich.progress import track
-    except ImportError:
-        yield from items
-    else:
-        console = Console(stderr=True)
-        yield from track(
-            items,
-            description="checking",
-            total=total,
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
 
 
 # ------------------------------------------------------------------------------------------------ derive

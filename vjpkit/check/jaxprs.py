@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
-
 from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_jaxpr
 
+_CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 NO_FORWARD = "a jax.custom_vjp function has no forward mode"
 
 
@@ -20,14 +19,14 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:300]}"
 
 
-def refusal(program: Callable[..., Any], *inputs: Any) -> str | None:
-    """Why a program cannot be had, or None.
+def refusal(traced: Callable[..., Any], *inputs: Any) -> str | None:
+    """Why a program, which `traced` makes for such inputs, cannot be had, or None.
 
     A `jax.custom_vjp` function can be traced in forward mode; only the compiler refuses what that leaves. And
     the maps of this library's rules are traced when they are compiled: `equations` goes into them.
     """
     try:
-        jaxpr = jax.make_jaxpr(program)(*inputs).jaxpr
+        jaxpr = traced(*inputs).jaxpr.jaxpr
         found = {eqn.primitive.name for eqn in equations(jaxpr)}
     except Exception as error:  # whatever a function under trial raises
         return reason(error)
@@ -56,3 +55,14 @@ def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
         return params["num_consts"], params["num_carry"]
     consts, carry, _ = params["ft_in"].unpack()  # from jax 0.11 on
     return len(consts), len(carry)
+
+
+def called(eqn: Any) -> Any:
+    """The closed jaxpr that an equation calls, None where it computes something itself."""
+    carried = equation_jaxpr(eqn)
+    if carried is not None or eqn.primitive.name not in _CALLS:
+        return carried
+    inner = next((eqn.params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in eqn.params), None)
+    if isinstance(inner, Jaxpr):
+        return ClosedJaxpr(inner, ())
+    return inner

@@ -9,11 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from vjpkit.check.compiling import Program
+from vjpkit.check.compiling import Evaluated, Program
 from vjpkit.check.jaxprs import reason, refusal
 from vjpkit.check.layout import Arrays, Point
 
 Leaves = list[np.ndarray]
+CALLS = 100  # of a mode, about
 
 
 class Unavailable(Exception):
@@ -24,10 +25,10 @@ class Modes:
     """value: x ↦ y,   forward: (x, ẋ) ↦ (y, ẏ),   reverse: (x, g) ↦ (y, x̄).
 
     A mode that cannot be traced raises Unavailable with the reason, at its first call and at every later one;
-    so does one that was `refused`, because its structure is wrong.
+    so does one that was `refused`, because its structure is wrong. `evaluated`: in float64 NumPy may give the numbers.
     """
 
-    def __init__(self, f: Callable[[Arrays, Arrays], Arrays]) -> None:
+    def __init__(self, f: Callable[[Arrays, Arrays], Arrays], evaluated: bool = False) -> None:
         self.f = f
         self.programs: dict[str, Callable[..., Any]] = {
             "value": self._value,
@@ -35,6 +36,7 @@ class Modes:
             "reverse": self._reverse,
         }
         self._compiled = {name: Program(program) for name, program in self.programs.items()}
+        self._evaluated = {name: Evaluated(program, CALLS) for name, program in self.programs.items() if evaluated}
         self.missing: dict[tuple[str, str], str] = {}
         self.refused: dict[str, str] = {}
         self._outputs: dict[Any, tuple[jax.ShapeDtypeStruct, ...]] = {}
@@ -65,7 +67,13 @@ class Modes:
     def ahead(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> None:
         """Begin a mode's program, for a call that is to come."""
         with scope(at), suppress(Exception):  # which the call raises again
-            self._compiled[mode].ahead(at.x, at.fixed, self.cast(mode, at, vectors))
+            self._program(mode, at).ahead(at.x, at.fixed, self.cast(mode, at, vectors))
+
+    def settle(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> bool:
+        """From now on XLA gives the numbers of this mode here; whether others gave them before."""
+        program = self._program(mode, at)
+        with scope(at):
+            return isinstance(program, Evaluated) and program.settle(at.x, at.fixed, self.cast(mode, at, vectors))
 
     def cast(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> Arrays:
         """Tangents in the dtypes of the arguments, cotangents in those of the outputs."""
@@ -91,7 +99,7 @@ class Modes:
             like = self.outputs(at) if mode == "reverse" else at.x
             vectors = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in like)
             with scope(at):
-                why = refusal(self.programs[mode], at.x, at.fixed, vectors)
+                why = refusal(self._program(mode, at).traced, at.x, at.fixed, vectors)
             if why is not None:
                 self.missing[mode, at.dtype] = why
             self._traced.add((mode, at))
@@ -102,11 +110,14 @@ class Modes:
             raise Unavailable(why)
         try:
             with scope(at):
-                out = self._compiled[mode](at.x, at.fixed, *vectors)
+                out = self._program(mode, at)(at.x, at.fixed, *vectors)
                 return jax.tree.map(wide, list(out) if mode == "value" else tuple(map(list, out)))
         except Exception as error:
             self.missing[mode, at.dtype] = reason(error)
             raise Unavailable(self.missing[mode, at.dtype]) from error
+
+    def _program(self, mode: str, at: Point) -> Program:
+        return self._evaluated[mode] if at.x64 and mode in self._evaluated else self._compiled[mode]
 
 
 def scope(at: Point) -> Any:

@@ -127,9 +127,9 @@ class Question:
 
     def _reference(self) -> Modes:
         if self.reference is not None:
-            return Modes(self._layout.flat(with_options(self.reference, self.static, self._options)))
+            return Modes(self._layout.flat(with_options(self.reference, self.static, self._options)), evaluated=True)
         primal = with_options(self.fn.primal, self.static, self._options) if isinstance(self.fn, Rule) else self._called
-        return Modes(plain(self._layout.flat(primal)))
+        return Modes(plain(self._layout.flat(primal)), evaluated=True)
 
     def _held_against(self, flat: Fn, at: Point) -> str:
         """What the reference is, in words; CheckError where the function gives its arguments' memory away."""

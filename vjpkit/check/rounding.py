@@ -21,10 +21,10 @@ import numpy as np
 from jax import lax
 
 from vjpkit.check.compiling import Program
+from vjpkit.check.evaluating import MOST, Evaluation, length
 from vjpkit.check.jaxprs import scan_sizes
 from vjpkit.check.layout import Point
-from vjpkit.check.modes import scope
-from vjpkit.core.primitives import ClosedJaxpr, equation_jaxpr
+from vjpkit.check.modes import CALLS, scope
 
 AMPLIFIED = 2.0**10
 _OFFSETS = 4093  # a prime: the places in the table where an operation's nudges begin
@@ -46,32 +46,32 @@ _SUMS = _names("""
 _SOLVERS = _names("""
     cholesky custom_linear_solve eig eigh geqrf hessenberg householder_product lu qr schur svd triangular_solve
     tridiagonal tridiagonal_solve""")
-_INLINED = {
-    "checkpoint": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr", "jit": "jaxpr", "pjit": "jaxpr", "remat2": "jaxpr",
-}  # fmt: skip
 
 
 class Nudged:
     """Programs run with nudges: `spread(inputs)` is how far each entry of each answer moves through rounding."""
 
     def __init__(self, *programs: Callable[..., Any]) -> None:
-        self._programs = programs
+        self._programs = [jax.jit(program) for program in programs]
         self._compiled = Program(self._run)
 
     def _run(self, table: jax.Array, *inputs: Any) -> list[Any]:
-        answers = []
-        for k, program in enumerate(self._programs):
-            closed = jax.make_jaxpr(program)(*inputs)
-            leaves = jax.tree.leaves(inputs)
-            answers.append(_Run(table, 1009 * k).jaxpr(closed.jaxpr, closed.consts, leaves))
-        return answers
+        return [
+            _Traced(table, 1009 * k)(jaxpr, jax.tree.leaves(inputs)) for k, jaxpr in enumerate(self._traced(inputs))
+        ]
+
+    def _traced(self, inputs: Sequence[Any]) -> list[Any]:
+        return [program.trace(*inputs).jaxpr for program in self._programs]
 
     def ahead(self, at: Point, entries: int, *vectors: Any) -> None:
         """Begin the programs, for a spread that is to come; `entries` are those of the largest answer."""
         inputs = (at.x, at.fixed, *vectors)
         with scope(at), suppress(Exception):  # which the call raises again
-            self._compiled.ahead(self._table(0, inputs, entries), *inputs)
+            if not self._short(at, inputs):
+                self._compiled.ahead(self._table(0, inputs, entries), *inputs)
+
+    def _short(self, at: Point, inputs: Sequence[Any]) -> bool:
+        return at.x64 and CALLS * sum(map(length, self._traced(inputs))) < MOST
 
     def spread(
         self, at: Point, seeds: Sequence[int], bases: Sequence[Sequence[np.ndarray]], *vectors: Any
@@ -82,81 +82,53 @@ class Nudged:
         moves = [[np.zeros(b.shape) for b in base] for base in bases]
         for seed in seeds:
             with scope(at):
-                answers = self._compiled(self._table(seed, inputs, entries), *inputs)
+                answers = self._answers(at, self._table(seed, inputs, entries), inputs)
             for move, base, answer in zip(moves, bases, answers, strict=True):
                 for i, (b, a) in enumerate(zip(base, answer, strict=True)):
                     with np.errstate(all="ignore"):
                         move[i] = np.fmax(move[i], np.abs(np.asarray(a).astype(np.float64) - b) / AMPLIFIED)
         return moves
 
+    def _answers(self, at: Point, table: np.ndarray, inputs: Sequence[Any]) -> list[Any]:
+        if self._short(at, inputs):
+            leaves = jax.tree.leaves(inputs)
+            with suppress(Exception):  # whatever an equation raises that stands alone
+                return [_Nudging(table, 1009 * k)(jaxpr, leaves) for k, jaxpr in enumerate(self._traced(inputs))]
+        return self._compiled(table, *inputs)
+
     def _table(self, seed: int, inputs: Any, entries: int) -> np.ndarray:
         largest = max(entries, *(np.size(a) for a in jax.tree.leaves(inputs)))
         return np.random.default_rng(seed).uniform(-1, 1, _OFFSETS + 8 * largest)
 
 
-class _Run:
-    """One evaluation of a jaxpr with nudges from a table of uniform numbers in [-1, 1]."""
+class _Nudging(Evaluation):
+    """One evaluation with nudges from a table of uniform numbers in [-1, 1]."""
 
-    def __init__(self, table: jax.Array, salt: int) -> None:
+    def __init__(self, table: Any, salt: int) -> None:
+        super().__init__()
         self._table, self._count = table, salt
 
-    def jaxpr(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Any]) -> list[Any]:
-        known = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
-
-        def read(v: Any) -> Any:
-            return v.val if hasattr(v, "val") else known[v]
-
-        for eqn in jaxpr.eqns:
-            known.update(zip(eqn.outvars, self._equation(eqn, [read(v) for v in eqn.invars]), strict=True))
-        return [read(v) for v in jaxpr.outvars]
-
-    def _closed(self, closed: Any, args: Sequence[Any]) -> list[Any]:
-        return self.jaxpr(closed.jaxpr, closed.consts, args)
-
-    def _equation(self, eqn: Any, ins: list[Any]) -> list[Any]:
-        name, params = eqn.primitive.name, eqn.params
-        carried = equation_jaxpr(eqn)
-        if carried is not None:
-            return self._closed(carried, ins)
-        if name in _INLINED:
-            inner = params[_INLINED[name]]
-            return self._closed(inner, ins) if isinstance(inner, ClosedJaxpr) else self.jaxpr(inner, (), ins)
-        if name == "scan":
-            return self._scan(params, ins)
-        if name == "cond":
-            branches = [functools.partial(lambda b, *a: self._closed(b, a), b) for b in params["branches"]]
-            return lax.switch(ins[0], branches, *ins[1:])
-        return self._operation(eqn, ins)
-
-    def _scan(self, params: Any, ins: list[Any]) -> list[Any]:
-        n, m = scan_sizes(params)
-        consts, carry, xs = ins[:n], ins[n : n + m], ins[n + m :]
-
-        def body(carry: Any, x: Any) -> tuple[Any, Any]:
-            out = self._closed(params["jaxpr"], [*consts, *carry, *x])
-            return out[:m], out[m:]
-
-        carry, ys = lax.scan(body, carry, xs, length=params["length"], reverse=params["reverse"])
-        return [*carry, *ys]
-
-    def _operation(self, eqn: Any, ins: list[Any]) -> list[Any]:
+    def operation(self, eqn: Any, inputs: list[Any]) -> list[Any]:
         name = eqn.primitive.name
         weight = 1.0
         if name in _SUMS:
             weight = math.sqrt(_terms(eqn))
-            ins = [self._nudge(x, weight) for x in ins]
+            inputs = [self._nudge(x, weight) for x in inputs]
         elif name in _SOLVERS:
             weight = math.sqrt(max((v.aval.size for v in eqn.invars), default=1))
-            ins = [self._nudge(x, weight, whole=True) for x in ins]
-        out = eqn.primitive.bind(*ins, **eqn.params)
-        out = list(out) if eqn.primitive.multiple_results else [out]
+            inputs = [self._nudge(x, weight, whole=True) for x in inputs]
+        out = self.exactly(eqn, inputs)
         if name in _EXACT or (name == "convert_element_type" and not _narrows(eqn)):
             return out
         return [self._nudge(y, weight) for y in out]
 
+    def exactly(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        """What the operation gives without nudges."""
+        return super().operation(eqn, inputs)
+
     def _nudge(self, x: Any, weight: float, whole: bool = False) -> Any:
         """x (1 + 2¹⁰ eps u), or, for an array whose entries round together, x + 2¹⁰ eps u max|x|."""
-        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact):
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
             return x
         eps = float(jnp.finfo(x.dtype).eps)
         real = jnp.finfo(x.dtype).dtype
@@ -168,8 +140,35 @@ class _Run:
             u = self._table[start : start + x.size]
         u = (AMPLIFIED * eps * weight * u).reshape(x.shape)
         if whole:
-            return x + (u * jnp.max(jnp.abs(x), initial=0.0)).astype(real)
+            return x + (u * abs(x).max(initial=0.0)).astype(real)
         return x * (1 + u).astype(real)
+
+
+class _Traced(_Nudging):
+    """The same in JAX, to be compiled: loops stay loops, every step nudged alike, and a while loop is one operation."""
+
+    def exactly(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        out = eqn.primitive.bind(*inputs, **eqn.params)
+        return list(out) if eqn.primitive.multiple_results else [out]
+
+    def scan(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        p = eqn.params
+        n, m = scan_sizes(p)
+        consts, carry, xs = inputs[:n], inputs[n : n + m], inputs[n + m :]
+
+        def body(carry: Any, x: Any) -> tuple[Any, Any]:
+            out = self.run(p["jaxpr"], [*consts, *carry, *x])
+            return out[:m], out[m:]
+
+        carry, ys = lax.scan(body, carry, xs, length=p["length"], reverse=p["reverse"])
+        return [*carry, *ys]
+
+    def loop(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        return self.operation(eqn, inputs)
+
+    def branch(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        branches = [functools.partial(lambda b, *a: self.run(b, a), b) for b in eqn.params["branches"]]
+        return lax.switch(inputs[0], branches, *inputs[1:])
 
 
 def _terms(eqn: Any) -> int:

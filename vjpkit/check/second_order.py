@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.check.compiling import Program
+from vjpkit.check.compiling import Evaluated
 from vjpkit.check.differences import slopes
 from vjpkit.check.jaxprs import reason, refusal
 from vjpkit.check.judgement import Interval, Matter, judge
@@ -23,6 +22,7 @@ from vjpkit.check.trial import PROBES, Trial, dot
 HESSIAN = ("forward over reverse", "reverse over forward", "reverse over reverse")
 TWICE = "forward over forward"
 OVER = (*HESSIAN, TWICE)
+CALLS = 3  # one, and two for the symmetry
 Vectors = tuple[Arrays, Arrays, Arrays]  # u and w, tangents, and g, a cotangent
 
 
@@ -30,7 +30,7 @@ def check_second_order(trial: Trial) -> Iterator[Result | Finding | Gap]:
     """H u for the Hessian H of ⟨g, f⟩, three ways, and the second directional derivative; ⟨w, H u⟩ = ⟨u, H w⟩."""
     at = trial.points[0]
     vectors = _vectors(trial, at)
-    reference, subject = Nested(trial.reference, at, vectors), Nested(trial.subject, at, vectors)
+    reference, subject = Nested(trial.reference, at), Nested(trial.subject, at)
     for way, why in subject.missing.items():
         yield Gap("second order", way, why)
     truths = {way: truth for way in subject.ways if (truth := _truth(way, reference.ways))}
@@ -76,18 +76,21 @@ def _truth(way: str, known: Sequence[str]) -> str | None:
 
 
 class Nested:
-    """The derivatives of a function's derivatives in every nesting that can be traced, as one program, begun."""
+    """The derivatives of a function's derivatives in every nesting that can be traced, as one program."""
 
-    def __init__(self, modes: Modes, at: Point, vectors: Vectors) -> None:
+    def __init__(self, modes: Modes, at: Point) -> None:
         self.modes = modes
-        self.missing: dict[str, str] = {}
         self._programs: dict[str, Callable[..., Any]] = dict(
             zip(OVER, (self._fr, self._rf, self._rr, self._ff), strict=True)
         )
-        self.ways = OVER if self._traces(OVER, at) else tuple(way for way in OVER if self._traces((way,), at))
-        self._compiled = Program(self.program(self.ways))
-        with scope(at), suppress(Exception):  # which the call raises again
-            self._compiled.ahead(at.x, at.fixed, *vectors)
+        self.missing: dict[str, str] = {}
+        self.ways: tuple[str, ...] = OVER
+        self._program = Evaluated(self.program(OVER), CALLS)
+        if self._refusal(self._program, at):
+            refused = {way: self._refusal(Evaluated(self.program((way,)), CALLS), at) for way in OVER}
+            self.missing = {way: why for way, why in refused.items() if why}
+            self.ways = tuple(way for way in OVER if way not in self.missing)
+            self._program = Evaluated(self.program(self.ways), CALLS)
 
     def _fr(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
         return jax.jvp(lambda *x: self.modes.programs["reverse"](x, fixed, g)[1], x, u)[1]
@@ -101,22 +104,19 @@ class Nested:
     def _ff(self, x: Arrays, fixed: Arrays, u: Arrays, w: Arrays, g: Arrays) -> Arrays:
         return jax.jvp(lambda *x: self.modes.programs["forward"](x, fixed, w)[1], x, u)[1]
 
-    def _traces(self, ways: Sequence[str], at: Point) -> bool:
+    def _refusal(self, program: Evaluated, at: Point) -> str | None:
         dots = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in at.x)
         with scope(at):
-            why = refusal(self.program(ways), at.x, at.fixed, dots, dots, self.modes.outputs(at))
-        if why is not None and len(ways) == 1:
-            self.missing[ways[0]] = why
-        return why is None
+            return refusal(program.traced, at.x, at.fixed, dots, dots, self.modes.outputs(at))
 
     def program(self, ways: Sequence[str]) -> Callable[..., tuple[Arrays, ...]]:
         """Some of the nestings as one function."""
         return lambda *inputs: tuple(self._programs[way](*inputs) for way in ways)
 
-    def __call__(self, at: Point, vectors: Vectors) -> dict[str, Leaves]:
+    def __call__(self, at: Point, vectors: Vectors, compiled: bool = False) -> dict[str, Leaves]:
         try:
             with scope(at):
-                answers = self._compiled(at.x, at.fixed, *vectors)
+                answers = self._program(at.x, at.fixed, *vectors, compiled=compiled)
         except Exception as error:  # traced, but not compiled: whatever a function under trial raises
             raise Unavailable(reason(error)) from error
         return {way: [wide(a) for a in answer] for way, answer in zip(self.ways, answers, strict=True)}
@@ -138,9 +138,10 @@ def _held(
     key = ("second order", at)
     if key not in trial.memory:
         vectors = _vectors(trial, at)
-        got, want = subject(at, vectors), reference(at, vectors)
 
-        def compared(moved: dict[bool, Leaves]) -> dict[str, list[tuple[str, Comparison]]]:
+        def compared(
+            got: dict[str, Leaves], want: dict[str, Leaves], moved: dict[bool, Leaves]
+        ) -> dict[str, list[tuple[str, Comparison]]]:
             held: dict[str, list[tuple[str, Comparison]]] = {}
             for way, truth in truths.items():
                 names, like = (
@@ -150,9 +151,12 @@ def _held(
                 held[way] = [(n, Comparison(a, b, bound(a, b, 2 * s, t.dtype, trial.tol))) for n, a, b, s, t in parts]
             return held
 
-        held = compared({way == TWICE: [_last_place(a, at) for a in want[truth]] for way, truth in truths.items()})
+        got, want = subject(at, vectors), reference(at, vectors)
+        last = {way == TWICE: [_last_place(a, at) for a in want[truth]] for way, truth in truths.items()}
+        held = compared(got, want, last)
         if any(c.wrong.any() for each in held.values() for _, c in each):
-            held = compared(_moved(trial, subject, at, vectors, got, reference, want))
+            got, want = subject(at, vectors, compiled=True), reference(at, vectors, compiled=True)
+            held = compared(got, want, _moved(trial, subject, at, vectors, got, reference, want))
         trial.memory[key] = held
     return trial.memory[key]
 
@@ -214,7 +218,7 @@ def _symmetry(trial: Trial, subject: Nested, at: Point) -> Iterator[Result | Fin
     def compared(measured: bool) -> Comparison:
         values, limit = [], 0.0
         for a, b in ((u, w), (w, u)):
-            h = subject(at, (a, b, g))
+            h = subject(at, (a, b, g), compiled=measured)
             moved = (
                 _moved(trial, subject, at, (a, b, g), h)[False] if measured else [_last_place(a, at) for a in h[way]]
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations, islice, product
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vjpkit.check.compiling import Program
+from vjpkit.check.compiling import Evaluated
 from vjpkit.check.jaxprs import reason
 from vjpkit.check.judgement import Matter, judge, unavailable
 from vjpkit.check.layout import Arrays, Point
@@ -33,7 +32,7 @@ class Transformed:
     name: str
     transform: Callable[[Flat], Flat]
     batched: tuple[bool, ...]
-    jitted: bool = True
+    eager: bool = False
 
 
 def check_transformations(trial: Trial) -> Iterator[Result | Finding | Gap]:
@@ -44,14 +43,13 @@ def check_transformations(trial: Trial) -> Iterator[Result | Finding | Gap]:
     if 2**n - 1 > len(chosen):
         more = "; thorough=True for all" if n <= EVERY else ""
         yield Gap("transformations", "vmap", f"{len(chosen)} of {2**n - 1} subsets of the arguments{more}")
-    begun = [(how, _Applied(trial, at, how)) for how in _all(trial.layout.names, chosen)]
-    for how, applied in begun:
-        yield from _held(trial, at, how, applied)
+    for how in _all(trial.layout.names, chosen):
+        yield from _held(trial, at, how, _Applied(trial, at, how))
 
 
 def _all(names: Sequence[str], chosen: Sequence[tuple[bool, ...]]) -> Iterator[Transformed]:
     none, everything = (False,) * len(names), (True,) * len(names)
-    yield Transformed("eager", lambda f: f, none, jitted=False)
+    yield Transformed("eager", lambda f: f, none, eager=True)
     for subset in chosen:
         over = ", ".join(name for name, b in zip(names, subset, strict=True) if b)
         yield Transformed(f"vmap over {over}", functools.partial(_vmapped, batched=subset), subset)
@@ -83,10 +81,10 @@ def _scanned(f: Flat) -> Flat:
 
 
 class _Applied:
-    """A transformed function at the stacked arguments, its program begun."""
+    """A transformed function at the stacked arguments."""
 
     def __init__(self, trial: Trial, at: Point, how: Transformed) -> None:
-        self.at, batch = at, any(how.batched)
+        self.at, self.eager, batch = at, how.eager, any(how.batched)
         points = [at, trial.nearby(at)] if batch else [at]
         dots, gs = trial.tangents(at)[: len(points)], trial.cotangents(at)[: len(points)]
         self.singles = [at.moved(_mixed(how.batched, q.x, at.x)) for q in points]
@@ -96,34 +94,37 @@ class _Applied:
         cast = {m: trial.subject.cast(m, at, v) for m, v in stacked.items() if trial.subject.has(m, at)}
         self.inputs = (_stacked(how.batched, [p.x for p in self.singles]), at.fixed, cast)
         self.modes = tuple(cast)
-        program = _program(trial.subject.f, how)
-        self._program = Program(program) if how.jitted else program
-        if isinstance(self._program, Program):
-            with scope(at), suppress(Exception):  # which the call raises again
-                self._program.ahead(*self.inputs)
+        self._eager = _program(trial.subject.f, how)
+        self._program = Evaluated(self._eager, calls=1)
 
-    def __call__(self) -> dict[str, Leaves]:
+    def __call__(self, compiled: bool = False) -> dict[str, Leaves]:
         with scope(self.at):
-            return jax.tree.map(wide, self._program(*self.inputs))
+            answers = self._eager(*self.inputs) if self.eager else self._program(*self.inputs, compiled=compiled)
+            return jax.tree.map(wide, answers)
 
 
 def _held(trial: Trial, at: Point, how: Transformed, applied: _Applied) -> Iterator[Result | Finding | Gap]:
+    expected: dict[str, tuple[Leaves, Leaves]] = {}
+    for mode in applied.modes:
+        try:
+            expected[mode] = _expected(trial, mode, applied, how.batched)
+        except Unavailable as error:
+            yield unavailable("transformations", error, f"{how.name}, {mode}")
     try:
-        got = applied()
+        compared = _compared(applied(), expected)
+        if any(c.wrong.any() for each in compared.values() for c in each):
+            compared = _compared(applied(compiled=True), expected)
     except Exception as error:
         yield from _refused(trial, how, applied, error)
         return
-    for mode in applied.modes:
-        try:
-            want, limit = _expected(trial, mode, applied, how.batched)
-        except Unavailable as error:
-            yield unavailable("transformations", error, f"{how.name}, {mode}")
-            continue
+    for mode, each in compared.items():
         names = trial.layout.names if mode == "reverse" else trial.output_names
-        matters = [
-            Matter(Comparison(a, b, c), at, None, n) for a, b, c, n in zip(got[mode], want, limit, names, strict=True)
-        ]
+        matters = [Matter(c, at, None, name) for c, name in zip(each, names, strict=True)]
         yield from judge(trial, "transformations", f"{how.name}, {mode}", matters, "the single calls")
+
+
+def _compared(got: dict[str, Leaves], expected: dict[str, tuple[Leaves, Leaves]]) -> dict[str, list[Comparison]]:
+    return {mode: list(map(Comparison, got[mode], *each)) for mode, each in expected.items()}
 
 
 def _mixed(chosen: Sequence[bool], these: Sequence[Any], others: Sequence[Any]) -> list[Any]:

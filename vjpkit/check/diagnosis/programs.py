@@ -15,16 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.check.diagnosis.arithmetic import bind
+from vjpkit.check.arithmetic import bind
 from vjpkit.check.diagnosis.lines import Line, call_site, of_equation, scope_of
 from vjpkit.check.diagnosis.operators import Operator, operator_of, product
-from vjpkit.check.jaxprs import scan_sizes
-from vjpkit.core.primitives import ClosedJaxpr, Jaxpr, equation_jaxpr
+from vjpkit.check.jaxprs import called, scan_sizes
 
 MOST = 4000  # equations
 UNROLLED, LONGEST = 16, 128  # steps of a scan: up to which it is unrolled, and may be where nothing else helps
 SINGLY = 4  # steps of a loop up to which each is a site of its own too
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 Edit = Callable[[list[Any]], list[Any]]  # from the values of an equation's inputs to those of its outputs
 
 
@@ -116,7 +114,7 @@ class Program:
         for k, eqn in enumerate(self.equations):
             if eqn.scope:
                 source = forward.equations[int(eqn.scope)]
-                mark = (eqn.name, eqn.origin[-1])
+                mark = (eqn.name, eqn.origin[-1], *(v in self.linear for v in eqn.inputs))
                 count[eqn.scope, mark] = count.get((eqn.scope, mark), 0) + 1
                 origin = (source.origin, mark, count[eqn.scope, mark])
                 self.equations[k] = replace(eqn, line=eqn.line or source.line, origin=origin)
@@ -212,17 +210,6 @@ def _inline(program: Program, jaxpr: Any, consts: Sequence[Any], inputs: list[in
             )
         names.update(zip(eqn.outvars, out, strict=True))
     return [read(a) for a in jaxpr.outvars]
-
-
-def called(eqn: Any) -> Any:
-    """The closed jaxpr that an equation calls, None where it computes something itself."""
-    carried = equation_jaxpr(eqn)
-    if carried is not None or eqn.primitive.name not in _CALLS:
-        return carried
-    inner = next((eqn.params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in eqn.params), None)
-    if isinstance(inner, Jaxpr):
-        return ClosedJaxpr(inner, ())
-    return inner
 
 
 def _unroll(program: Program, eqn: Any, into: list[int], here: tuple[Any, ...], new: Callable[[], int]) -> list[int]:

@@ -51,7 +51,7 @@ def diagnose_rule(
             if kind == "jvp" and _unavailable(asked):
                 total.notes.append(NO_FORWARD)
                 continue
-            said = diagnosed(asked, name, seed, seconds / 2)
+            said = diagnosed(asked, name, seed, seconds / 2, ties=True)
             total.findings += [x for x in said.findings if x.cause != "correct"]
             total.right += [a for a in said.right if a not in total.right]
             total.notes += [n for n in said.notes if n not in total.notes]
@@ -128,7 +128,7 @@ def _differentiable(a: Any) -> Any:
 def _unavailable(asked: Asked) -> bool:
     """Whether there is no forward mode to diagnose."""
     flat, specs = _candidate(asked)
-    return refusal(flat, *specs) == NO_FORWARD
+    return refusal(jax.jit(flat).trace, *specs) == NO_FORWARD
 
 
 def _candidate(asked: Asked) -> tuple[Callable[..., Any], list[Any]]:

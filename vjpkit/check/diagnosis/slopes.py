@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vjpkit.check.diagnosis.arithmetic import ELEMENTWISE
+from vjpkit.check.arithmetic import ELEMENTWISE
 from vjpkit.check.diagnosis.lines import scoped
 from vjpkit.check.diagnosis.programs import Equation, Program, trace
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vjpkit.check.diagnosis.convolution import convolved
+from vjpkit.check.convolution import convolved
 
 Params = Mapping[str, Any]
 
@@ -54,11 +54,13 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "le": np.less_equal,
     "gt": np.greater,
     "ge": np.greater_equal,
+    "xor": np.bitwise_xor,
+    "rem": np.fmod,
     "and": np.bitwise_and,
     "or": np.bitwise_or,
     "not": np.invert,
     "is_finite": np.isfinite,
-    "logistic": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+    "logistic": lambda x: 1 / (1 + np.exp(-x)),
     "conj": np.conj,
     "real": np.real,
     "imag": np.imag,
@@ -122,6 +124,20 @@ def _iota(p: Params, *dynamic: Any) -> Any:
     return np.broadcast_to(along, shape)
 
 
+def _window(x: Any, sizes: Any, starts: Any) -> tuple[slice, ...]:
+    """The window of these sizes that begins at `starts`, moved to lie within x."""
+    return tuple(
+        slice(k := int(np.clip(start, 0, n - size)), k + size)
+        for start, size, n in zip(starts, sizes, x.shape, strict=True)
+    )
+
+
+def _update(p: Params, x: Any, update: Any, *starts: Any) -> Any:
+    answer = x.copy()
+    answer[_window(x, update.shape, starts)] = update
+    return answer
+
+
 def _slice(p: Params, x: Any) -> Any:
     strides = p["strides"] or [1] * x.ndim
     return x[tuple(slice(*s) for s in zip(p["start_indices"], p["limit_indices"], strides, strict=True))]
@@ -145,6 +161,8 @@ _STRUCTURAL: dict[str, Callable[..., Any]] = {
     "cumsum": _cumulative,
     "concatenate": lambda p, *x: np.concatenate(x, p["dimension"]),
     "slice": _slice,
+    "dynamic_slice": lambda p, x, *starts: x[_window(x, p["slice_sizes"], starts)],
+    "dynamic_update_slice": _update,
     "pad": _pad,
     "conv_general_dilated": convolved,
     "iota": _iota,
@@ -166,6 +184,10 @@ def bind(primitive: Any, params: Params, values: list[Any]) -> list[Any]:
     return [_host(a) for a in (answer if primitive.multiple_results else [answer])]
 
 
+def opaque(a: Any) -> bool:
+    """Whether an array is none of NumPy's: a PRNG key."""
+    return jax.dtypes.issubdtype(getattr(a, "dtype", np.float64), jax.dtypes.extended)
+
+
 def _host(a: Any) -> Any:
-    extended = jax.dtypes.issubdtype(getattr(a, "dtype", np.float64), jax.dtypes.extended)
-    return a if extended else np.asarray(a)
+    return a if opaque(a) else np.asarray(a)
