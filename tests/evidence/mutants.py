@@ -29,6 +29,7 @@ from vjpkit.check import check_case
 from vjpkit.core import Case, Rule
 from vjpkit.core.case import fullest
 from vjpkit.core.registry import named
+from vjpkit.sweep import prepare
 
 PAGE = Path(__file__).parents[2] / "docs" / "checker" / "planted_bugs.md"
 CAUGHT, EQUIVALENT, MISSED, ALARM = "caught", "equivalent", "MISSED", "FALSE ALARM"
@@ -136,7 +137,7 @@ def chosen(names: Sequence[str], every: bool) -> list[int]:
 
 def of_case(i: int, most: int) -> list[Verdict]:
     """What a worker does: CASES cannot be sent to another process, places in it can."""
-    jax.config.update("jax_enable_x64", True)
+    prepare()
     return list(verdicts(CASES[i], most))
 
 

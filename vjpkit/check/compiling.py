@@ -48,24 +48,32 @@ class Program:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self._jitted = jit(f)
-        self._traced: dict[Any, Any] = {}
+        self._traced: dict[Any, tuple[Any, int]] = {}
         self._begun: dict[Any, Future[Any]] = {}
 
     def traced(self, *inputs: Any) -> Any:
         """The program for inputs such as these, traced now, which raises what the function raises."""
+        return self._measured(inputs)[0]
+
+    def length(self, *inputs: Any) -> int:
+        """How many equations it has."""
+        return self._measured(inputs)[1]
+
+    def _measured(self, inputs: Any) -> tuple[Any, int]:
         signature = _signature(inputs)
         if signature not in self._traced:
-            self._traced[signature] = self._jitted.trace(*inputs)
+            traced = self._jitted.trace(*inputs)
+            self._traced[signature] = traced, length(traced.jaxpr)
         return self._traced[signature]
 
     def ahead(self, *inputs: Any) -> None:
         """Begin to compile, for a call that is to come."""
-        self._compiled(*inputs)
+        self._compiled(inputs)
 
     def __call__(self, *inputs: Any) -> Any:
-        return self._compiled(*inputs).result()(*inputs)
+        return self._compiled(inputs).result()(*inputs)
 
-    def _compiled(self, *inputs: Any) -> Future[Any]:
+    def _compiled(self, inputs: Any) -> Future[Any]:
         signature = _signature(inputs)
         if signature not in self._begun:  # lowered in this thread, for JAX's settings are the thread's
             self._begun[signature] = _COMPILER.submit(self.traced(*inputs).lower().compile)
@@ -83,11 +91,11 @@ class Evaluated(Program):
         self._calls = calls
 
     def ahead(self, *inputs: Any) -> None:
-        if not self._short(*inputs):
+        if not self._short(inputs):
             super().ahead(*inputs)
 
     def __call__(self, *inputs: Any, compiled: bool = False) -> Any:
-        if not compiled and self._short(*inputs):
+        if not compiled and self._short(inputs):
             traced = self.traced(*inputs)
             with suppress(Exception):  # whatever an equation raises that stands alone
                 answers = Evaluation()(traced.jaxpr, jax.tree.leaves(inputs))
@@ -96,12 +104,12 @@ class Evaluated(Program):
 
     def settle(self, *inputs: Any) -> bool:
         """XLA shall give the numbers for such inputs; whether NumPy gave them before."""
-        changes = self._short(*inputs)
+        changes = self._short(inputs)
         super().ahead(*inputs)
         return changes
 
-    def _short(self, *inputs: Any) -> bool:
-        return _signature(inputs) not in self._begun and self._calls * length(self.traced(*inputs).jaxpr) < MOST
+    def _short(self, inputs: Any) -> bool:
+        return _signature(inputs) not in self._begun and self._calls * self.length(*inputs) < MOST
 
 
 def _signature(inputs: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 
 from vjpkit.check.compiling import Program
-from vjpkit.check.evaluating import MOST, Evaluation, length
+from vjpkit.check.evaluating import MOST, Evaluation
 from vjpkit.check.jaxprs import scan_sizes
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import CALLS, scope
@@ -52,7 +52,7 @@ class Nudged:
     """Programs run with nudges: `spread(inputs)` is how far each entry of each answer moves through rounding."""
 
     def __init__(self, *programs: Callable[..., Any]) -> None:
-        self._programs = [jax.jit(program) for program in programs]
+        self._programs = [Program(program) for program in programs]
         self._compiled = Program(self._run)
 
     def _run(self, table: jax.Array, *inputs: Any) -> list[Any]:
@@ -61,7 +61,7 @@ class Nudged:
         ]
 
     def _traced(self, inputs: Sequence[Any]) -> list[Any]:
-        return [program.trace(*inputs).jaxpr for program in self._programs]
+        return [program.traced(*inputs).jaxpr for program in self._programs]
 
     def ahead(self, at: Point, entries: int, *vectors: Any) -> None:
         """Begin the programs, for a spread that is to come; `entries` are those of the largest answer."""
@@ -71,7 +71,7 @@ class Nudged:
                 self._compiled.ahead(self._table(0, inputs, entries), *inputs)
 
     def _short(self, at: Point, inputs: Sequence[Any]) -> bool:
-        return at.x64 and CALLS * sum(map(length, self._traced(inputs))) < MOST
+        return at.x64 and CALLS * sum(program.length(*inputs) for program in self._programs) < MOST
 
     def spread(
         self, at: Point, seeds: Sequence[int], bases: Sequence[Sequence[np.ndarray]], *vectors: Any
