@@ -33,6 +33,10 @@ Options, all by keyword, the same for each of the calls above:
     report.raise_if_failed()     raises CheckFailed, an AssertionError, with the failures as its text
     print(report)                a table; rich where it is installed and the output is a terminal
 
+XLA compiles the function itself, in every dtype. Programs in float64 that run a few times, autodiff of the reference
+and what nests or transforms a derivative, are evaluated from their jaxprs by NumPy, which takes less time than to
+compile them; where something seems wrong there, XLA gives those numbers too before it is called so.
+
 `CheckError`, a ValueError, is raised where the question itself is wrong: fn fails, its output is no float,
 nothing can be differentiated, an argument is NaN or was donated.
 """

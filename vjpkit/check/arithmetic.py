@@ -127,7 +127,7 @@ def _iota(p: Params, *dynamic: Any) -> Any:
 def _window(x: Any, sizes: Any, starts: Any) -> tuple[slice, ...]:
     """The window of these sizes that begins at `starts`, moved to lie within x."""
     return tuple(
-        slice(k := int(np.clip(start, 0, n - size)), k + size)
+        slice(k := min(max(int(start), 0), n - size), k + size)
         for start, size, n in zip(starts, sizes, x.shape, strict=True)
     )
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jax.nn import sigmoid
 
 from vjpkit.core import ShapeError, elementwise, rule
 from vjpkit.core.broadcasting import unbroadcast
@@ -32,9 +31,17 @@ def _gap(logits: Array, labels: Array) -> Array:
     return (logits >= 0) - labels.astype(wide(logits).dtype)
 
 
-def _slope_in_logits(logits: Array, labels: Array) -> Array:  # σ(x) − y = [x ≥ 0] − y ∓ σ(−|x|)
+def _log1p(e: Array) -> Array:  # ln(1 + e) = ln u + (e − (u − 1))/u        u = 1 + e, rounded
+    """For e ≥ 0, as exact as jnp.log1p, which XLA, fused with an exp, computes in 1.5 times the time on a CPU."""
+    u = jnp.maximum(1 + e, 1)  # as it stands: without the maximum XLA takes 1 + e − 1 for e
+    return jnp.log(u) + (e - (u - 1)) / u
+
+
+def _slope_in_logits(logits: Array, labels: Array) -> Array:  # σ(x) − y = [x ≥ 0] − y ∓ e/(1 + e)        e = exp −|x|
     x = wide(logits)
-    return _gap(x, labels) + jnp.where(x >= 0, -sigmoid(-x), sigmoid(x))
+    right = x >= 0
+    e = jnp.exp(jnp.where(right, -x, x))
+    return _gap(x, labels) + jnp.where(right, -e, e) / (1 + e)
 
 
 def _slope_in_labels(logits: Array) -> Array:  # −x
@@ -67,7 +74,7 @@ def sigmoid_binary_cross_entropy(logits: Array, labels: Array) -> Array:
     x, gap = wide(logits), _gap(logits, labels)
     distance = jnp.where(x >= 0, x, -x)
     linear = jnp.where((gap == 0) & jnp.isinf(x), 0, gap * x)
-    return (linear + jnp.log1p(jnp.exp(-distance))).astype(logits.dtype)
+    return (linear + _log1p(jnp.exp(-distance))).astype(logits.dtype)
 
 
 # ----------------------------------------------------------------------------------- softmax cross-entropy

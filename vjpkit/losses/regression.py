@@ -134,7 +134,7 @@ def half_mean_squared_error_jvp(res: Any, predictions_dot: Array, targets_dot: A
 
 def half_mean_squared_error_vjp(res: Any, g: Array) -> tuple[Array, Array | None]:  # p̄ = g e / N    t̄ = −p̄
     e, kinds = res
-    return difference_transposed(wide(e) * g / e.size, kinds)
+    return difference_transposed(wide(e) * (g / e.size), kinds)
 
 
 half_mean_squared_error.defrule(

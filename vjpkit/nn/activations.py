@@ -178,7 +178,12 @@ def tanh(x: Array) -> Array:
     return jnp.tanh(x)
 
 
-@elementwise(slope=lambda y: -jnp.expm1(-wide(y)))
+def _lost(y: Array) -> Array:  # 1 − e⁻ʸ = 2 t / (1 + t)        t = tanh ½y
+    t = jnp.tanh(wide(y) / 2)
+    return 2 * t / (1 + t)
+
+
+@elementwise(slope=_lost)
 def softplus(x: Array) -> Array:
     """A smooth relu.
 
@@ -193,7 +198,7 @@ def softplus(x: Array) -> Array:
     return jnp.logaddexp(x, 0)
 
 
-@elementwise(slope=lambda y: -jnp.expm1(wide(y)))
+@elementwise(slope=lambda y: _lost(-y))
 def log_sigmoid(x: Array) -> Array:
     """The logarithm of the sigmoid.
 

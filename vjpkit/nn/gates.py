@@ -12,9 +12,19 @@ from vjpkit.core import elementwise
 from vjpkit.nn.precision import FAR, narrow, wide, within
 
 
+def _gated_slope(z: Array, w: Array) -> Array:  # σ(z) (1 + w σ(−z))
+    """In one exponential: with e = exp −|z| and r = 1 / (1 + e) the two σ are r and e r, and neither cancels."""
+    if jnp.iscomplexobj(z):
+        return logistic(z) * (1 + w * logistic(-z))
+    right = z > 0
+    e = jnp.exp(jnp.where(right, -z, z))  # not −|z|, whose own slope at 0 would be 0
+    r = 1 / (1 + e)
+    return r * (jnp.where(right, 1, e) + w * e * r)
+
+
 def silu_slope(x: Array) -> Array:  # σ(x) (1 + x σ(−x))
     x = within(x)
-    return logistic(x) * (1 + x * logistic(-x))
+    return _gated_slope(x, x)
 
 
 @elementwise(slope=silu_slope)
@@ -45,7 +55,7 @@ def gelu_slope(x: Array, approximate: bool) -> Array:
     if approximate:  # σ(2u) (1 + 2 u′ x σ(−2u))
         u = _SQRT_2_OVER_PI * (x + _CUBIC * x**3)
         u_slope = _SQRT_2_OVER_PI * (1 + 3 * _CUBIC * x**2)
-        return logistic(2 * u) * (1 + 2 * u_slope * x * logistic(-2 * u))
+        return _gated_slope(2 * u, 2 * u_slope * x)
     # Φ(x) + x φ(x)
     return erfc(-x * _SQRT_HALF) / 2 + x * jnp.exp(-x * x / 2) * (_SQRT_2_OVER_PI / 2)
 
@@ -74,7 +84,8 @@ def _mish_slope(x: Array) -> Array:  # t + x σ(x) (1 − t²)        t = a / (a
     right = x > 0  # there a and c are divided by e²ˣ: nothing overflows, and 1 − t² does not cancel
     e = jnp.exp(jnp.where(right, -x, x))
     a, c = jnp.where(right, 1 + 2 * e, e * (e + 2)), jnp.where(right, 2 * e * e, 2)
-    return a / (a + c) + x * logistic(x) * c * (2 * a + c) / (a + c) ** 2
+    share = jnp.where(right, 1, e) / (1 + e)  # σ(x)
+    return a / (a + c) + x * share * c * (2 * a + c) / (a + c) ** 2
 
 
 @elementwise(slope=_mish_slope)

@@ -32,7 +32,7 @@ def gumbel_softmax(
     Rule:    with p the shares:    ẏ = p (v − Σ p v), v = (ẋ − (ln p) Ṫ) / T
              x̄ = p (g − Σ p g) / T     T̄ = −Σ g p (ln p − Σ p ln p) / T
              keeps p and T alone: (x + G)/T is ln p but for a number in each row, and the noise is not needed again.
-    Wins:    residuals 5× less.
+    Wins:    residuals 2× less.
     Edges:   x = −∞: p = 0, slope 0.  A row of −∞ only: y = 0, slope 0; hard: 0 too.  Ties: the first.
              T = 0: NaN.
              G is float32, also for float64 logits.
@@ -109,7 +109,7 @@ def top_k_mask(x: Array, k: int, *, axis: int = -1) -> Array:
     Returns: the shape and dtype of x.
     Rule:    ẏ = p (ẋ − Σ p ẋ)     x̄ = p (g − Σ p g)
              the true derivative is 0; softmax's stands in for it. keeps p.
-    Wins:    residuals 6× less.
+    Wins:    residuals 3.3× less.
     Edges:   ties: the first, as jax.lax.top_k.  −∞ is never chosen, also where fewer than k others are there.
              A row of −∞ only: y = 0, slope 0.
     Raises:  DtypeError unless x is real floats; ShapeError for an axis that is not there or shorter than k.

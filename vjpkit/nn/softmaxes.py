@@ -42,12 +42,13 @@ def softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
     real("softmax", x=x)
     mask("softmax", where, x.shape)
     axes_of("softmax", x.ndim, axis)
-    top, total = _top_and_total(x, axis, where)
-    return narrow(_shares(x, where, top, total), x)
+    _, e, total = _exponentials(x, axis, where)
+    return narrow(e / _nonzero(total), x)
 
 
 def softmax_fwd(x, where, *, axis):
-    y = softmax.primal(x, axis, where)
+    _, e, total = _exponentials(x, axis, where)
+    y = narrow(e * _over(1, total), x)
     return y, y
 
 
@@ -80,8 +81,8 @@ def log_softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
              where: bools that broadcast to the shape of x; what is False is left out, and gets −∞.
     Returns: like x; floats for integers.
     Rule:    ẏ = ẋ − Σ p ẋ         x̄ = g − p Σ g            p = softmax x
-             keeps x, where and, per row, max x and Σ exp(x − max x): p is then exact to rounding at logits of
-             ±1e4 and in half precision, where exp y and exp(x − log Σ) are not.
+             keeps exp(x − max x), in half precision x and max x instead, where and, per row, the sum of those:
+             p is then exact to rounding at logits of ±1e4, where exp y and exp(x − log Σ) are not.
     Edges:   −∞: −∞, with slope 1 in itself, the limit.  Left out: gradient 0.
              Empty row: −∞ throughout, gradient 0 (jax.nn: so where all is left out, NaN where all is −∞).
              +∞: NaN there, value and gradient, −∞ elsewhere (jax.nn: NaN throughout): an overflow stays visible.
@@ -91,7 +92,8 @@ def log_softmax(x: Array, axis: Axis = -1, where: Array | None = None) -> Array:
     real("log_softmax", x=x)
     mask("log_softmax", where, x.shape)
     axes_of("log_softmax", x.ndim, axis)
-    return _log_softmax(x, where, *_top_and_total(x, axis, where))
+    top, _, total = _exponentials(x, axis, where)
+    return _log_softmax(x, where, top, total)
 
 
 def _log_softmax(x, where, top, total):
@@ -99,22 +101,22 @@ def _log_softmax(x, where, top, total):
 
 
 def log_softmax_fwd(x, where, *, axis):
-    top, total = _top_and_total(x, axis, where)
-    return _log_softmax(x, where, top, total), (x, where, top, total)
+    top, e, total = _exponentials(x, axis, where)
+    return _log_softmax(x, where, top, total), (_kept(x, where, top, e), where, total)
 
 
 def log_softmax_jvp(res, x_dot, where_dot, *, axis):  # ẏ = ẋ − Σ p ẋ
-    x, where, top, total = res
-    x_dot = wide(x_dot)
-    y_dot = x_dot - (_shares(x, where, top, total) * x_dot).sum(axis, keepdims=True)
-    return jnp.where(total == 0, 0, _left_in(y_dot, where, 0)).astype(x.dtype)
+    kept, where, total = res
+    v = wide(x_dot)
+    y_dot = v - (_exp(kept) * v).sum(axis, keepdims=True) * _over(1, total)
+    return jnp.where(total == 0, 0, _left_in(y_dot, where, 0)).astype(x_dot.dtype)
 
 
 def log_softmax_vjp(res, g, *, axis):  # x̄ = g − p Σ g
-    x, where, top, total = res
-    g = _left_in(g, where, 0)
-    x_bar = g - _shares(x, where, top, total) * g.sum(axis, keepdims=True)
-    return jnp.where(total == 0, 0, x_bar).astype(x.dtype), None
+    kept, where, total = res
+    v = _left_in(g, where, 0)
+    p_sum = _exp(kept) * _over(v.sum(axis, keepdims=True), total)
+    return (jnp.where(total == 0, 0, v) - p_sum).astype(g.dtype), None  # a where at the end XLA would form twice
 
 
 log_softmax.defrule(fwd=log_softmax_fwd, jvp=log_softmax_jvp, vjp=log_softmax_vjp)
@@ -142,8 +144,8 @@ def logsumexp(
              a, b and where broadcast against each other.
     Returns: the dtype that a and b promote to, floats for integers; NaN where Σ < 0, but for return_sign.
     Rule:    ẏ = Σ p (b ȧ + ḃ)      ā = g b p      b̄ = g p      p = exp a / Σ b exp a; the sign's derivative is 0
-             keeps a, b, where and, per row, the y before rounding, as max a and Σ b exp(a − max a): p is then
-             exact to rounding at ±1e4 and in half precision, where exp(a − y) is not.
+             keeps exp(a − max a), but with b or in half precision a, b, where and max a, and, per row, the sum:
+             p is then exact to rounding at ±1e4, where exp(a − y) is not.
     Edges:   −∞: p = 0.  Σ = 0 (an empty row, or all cancels): y = −∞, gradient 0 (jax.nn: NaN, ±∞).
              b = 0: b̄ = g p, the derivative (jax.nn: 0).  Σ < 0: the gradient is that of log |Σ|.
              +∞: y = ∞, p = NaN there, 0 elsewhere, as jax.nn: an overflow stays visible.
@@ -155,7 +157,8 @@ def logsumexp(
     shape = broadcast("logsumexp", a=a, b=b, where=where)
     mask("logsumexp", where, shape)
     axes_of("logsumexp", len(shape), axis)
-    return _logsumexp(a, b, axis, keepdims, return_sign, *_top_and_total(a, axis, where, b))
+    top, _, total = _exponentials(a, axis, where, b)
+    return _logsumexp(a, b, axis, keepdims, return_sign, top, total)
 
 
 def _logsumexp(a, b, axis, keepdims, return_sign, top, total):
@@ -165,24 +168,26 @@ def _logsumexp(a, b, axis, keepdims, return_sign, top, total):
 
 
 def logsumexp_fwd(a, b, where, *, axis, keepdims, return_sign):
-    top, total = _top_and_total(a, axis, where, b)
-    return _logsumexp(a, b, axis, keepdims, return_sign, top, total), (a, b, where, top, total)
+    top, e, total = _exponentials(a, axis, where, b)
+    kept = _kept(a, where, top, e) if b is None else (a, where, top)  # e is 0 where b is, p is not
+    return _logsumexp(a, b, axis, keepdims, return_sign, top, total), (kept, b, total)
 
 
 def logsumexp_jvp(res, a_dot, b_dot, where_dot, *, axis, keepdims, return_sign):  # ẏ = Σ p (b ȧ + ḃ)
-    a, b, where, top, total = res
-    p = _shares(a, where, top, total)
-    terms = [] if a_dot is None else [_times(p, b) * a_dot]
-    terms += [] if b_dot is None else [_times(p, b_dot)]
-    y_dot = narrow(functools.reduce(operator.add, terms).sum(axis, keepdims=keepdims), a, 0 if b is None else b)
+    kept, b, total = res
+    e = _exp(kept)
+    terms = [] if a_dot is None else [_times(e, b) * a_dot]
+    terms += [] if b_dot is None else [_times(e, b_dot)]
+    e_dot = functools.reduce(operator.add, terms).sum(axis, keepdims=True)
+    y_dot = narrow(e_dot * _over(1, total), kept[0], 0 if b is None else b)
+    y_dot = y_dot if keepdims else y_dot.squeeze(axis)
     return (y_dot, jnp.zeros_like(y_dot)) if return_sign else y_dot
 
 
 def logsumexp_vjp(res, g, *, axis, keepdims, return_sign):  # ā = g b p    b̄ = g p
-    a, b, where, top, total = res
-    g = wide(g[0] if return_sign else g).reshape(top.shape)
-    p = _shares(a, where, top, total)
-    return _cotangent(g * _times(p, b), a), _cotangent(g * p, b), None
+    kept, b, total = res
+    g_p = _exp(kept) * _over(wide(g[0] if return_sign else g).reshape(total.shape), total)
+    return _cotangent(_times(g_p, b), kept[0]), _cotangent(g_p, b), None
 
 
 logsumexp.defrule(fwd=logsumexp_fwd, jvp=logsumexp_jvp, vjp=logsumexp_vjp)
@@ -191,20 +196,34 @@ logsumexp.defrule(fwd=logsumexp_fwd, jvp=logsumexp_jvp, vjp=logsumexp_vjp)
 # --------------------------------------------------------------------------------------- what they share
 
 
-def _top_and_total(x, axis, where, b=None):
-    """Each row's maximum, cut to finite, and Σ b exp(x − maximum), which is 0 in an empty row."""
-    x = _left_in(x, where, -jnp.inf)
+def _exponentials(x, axis, where, b=None):
+    """Each row's maximum, cut to finite, e = exp(x − maximum), 0 where b is, and Σ b e, which is 0 in an empty row."""
+    shown = _left_in(x, where, -jnp.inf)
     if b is not None:
         b = _left_in(b, where, 0)
-        x = jnp.where(b == 0, -jnp.inf, x)
-    limits = jnp.finfo(x.dtype)
-    top = stop_gradient(jnp.clip(x.max(axis, keepdims=True, initial=-jnp.inf), limits.min, limits.max))
-    return top, _times(jnp.exp(x - top), b).sum(axis, keepdims=True)
+        shown = jnp.where(b == 0, -jnp.inf, shown)
+    limits = jnp.finfo(shown.dtype)
+    top = stop_gradient(jnp.clip(shown.max(axis, keepdims=True, initial=-jnp.inf), limits.min, limits.max))
+    e = jnp.exp(shown - top)
+    return top, e, _times(e, b).sum(axis, keepdims=True)
 
 
-def _shares(x, where, top, total):
-    """exp x / Σ b exp x; 0 for what is left out, and where the sum is 0."""
-    return jnp.where(total == 0, 0, jnp.exp(_left_in(x, where, -jnp.inf) - top) / _nonzero(total))
+def _kept(x, where, top, e):
+    """What gives e again: itself or, where it is larger than x, as in half precision, what it is made of."""
+    return (e,) if (e.shape, e.dtype) == (x.shape, x.dtype) else (x, where, top)
+
+
+def _exp(kept):
+    """The e of which this was kept."""
+    if len(kept) == 1:
+        return kept[0]
+    x, where, top = kept
+    return jnp.exp(_left_in(x, where, -jnp.inf) - top)
+
+
+def _over(v, total):
+    """v / Σ b e for one number per row, 0 where the sum is: a row's quotient, for one product per entry."""
+    return jnp.where(total == 0, 0, v / _nonzero(total))
 
 
 def _left_in(x, where, otherwise):

@@ -42,7 +42,9 @@ def exchange(out: tuple[str, jax.Array], other: tuple[str, jax.Array], mine: tup
     """
     letters, shape = mine[0], mine[1].shape
     shared = "".join(c for c in letters if c in out[0] + other[0])
-    bar = jnp.einsum(f"{out[0]},{other[0]}->{shared}", out[1], other[1])
+    # The last axis of a product is its second factor's, which for jnp.einsum is the first: so it need not be moved.
+    first, second = sorted((out, other), key=lambda factor: letters[-1:] not in factor[0])
+    bar = jnp.einsum(f"{first[0]},{second[0]}->{shared}", first[1], second[1])
     bar = jnp.expand_dims(bar, [i for i, c in enumerate(letters) if c not in shared])
     return unbroadcast(jnp.broadcast_to(bar, jnp.broadcast_shapes(bar.shape, shape)), shape)
 
