@@ -116,6 +116,21 @@ def test_the_sum_of_a_bias_that_a_rule_forgets(kind: str) -> None:
     assert said.right == ["x", "w"]
 
 
+def test_a_rule_that_is_wrong_where_two_values_tie() -> None:
+    """Every maximum gets all of g. A formula that is right but there is right; a rule meets ties."""
+
+    def formula(g: Any, x: Any) -> Any:
+        return g[:, None] * (x == x.max(-1, keepdims=True))
+
+    largest = jax.custom_vjp(lambda x: x.max(-1))
+    largest.defvjp(lambda x: (x.max(-1), x), lambda x, g: (formula(g, x),))
+    said = diagnose(largest, X)
+    assert (said.findings[0].argument, said.findings[0].cause) == ("x", "missing_factor")
+    said = diagnose(lambda x: x.max(-1), formula, X)
+    assert said.causes == ["correct"]
+    assert "tie" in said.notes[0]
+
+
 def test_an_argument_that_is_none() -> None:
     def f(x: Any, scale: Any, where: Any) -> Any:
         return jnp.where(where, jnp.sin(x), 0.0) * (1.0 if scale is None else scale)

@@ -123,6 +123,73 @@ def convolution_backwards(g: Any, x: Any, w: Any) -> Any:
     return x_bar, jax.vjp(lambda w: convolution(x, w), w)[1](g)[0]
 
 
+def strided(x: Any, w: Any) -> Any:
+    return jax.lax.conv_general_dilated(x, w, (2,), "VALID")
+
+
+def strided_backwards(g: Any, x: Any, w: Any) -> Any:
+    """The stride is forgotten in x_bar: no zeros stand between the entries of g."""
+    ends = [(w.shape[2] - 1, x.shape[2] - g.shape[2])]
+    x_bar = jax.lax.conv_general_dilated(g, jnp.flip(w.transpose(1, 0, 2), 2), (1,), ends)
+    return x_bar, jax.vjp(lambda w: strided(x, w), w)[1](g)[0]
+
+
+def decayed(a: Any, x: Any) -> Any:
+    def step(h: Any, now: Any) -> Any:
+        h = now[0] * h + now[1]
+        return h, h
+
+    return jax.lax.scan(step, jnp.zeros(3), (a, x))[1]
+
+
+def decayed_backwards(g: Any, a: Any, x: Any) -> Any:
+    """What comes back through time is multiplied by the step's own a, not by that of the step after it."""
+
+    def step(d: Any, now: Any) -> Any:
+        d = now[0] + now[1] * d
+        return d, d
+
+    d = jax.lax.scan(step, jnp.zeros(3), (g, a), reverse=True)[1]
+    return d * jnp.concatenate([jnp.zeros((1, 3)), decayed(a, x)[:-1]]), d
+
+
+def weighted(x: Any, v: Any) -> Any:
+    return jax.nn.softmax(x) @ v
+
+
+def weighted_backwards(g: Any, x: Any, v: Any) -> Any:
+    """The weights are left out of the sum, not of what it is subtracted from."""
+    p = jax.nn.softmax(x)
+    p_bar = g @ v.T
+    return p * (p_bar - p_bar.sum(-1, keepdims=True)), p.T @ g
+
+
+def softmax_without_axis(g: Any, x: Any) -> Any:
+    p = jax.nn.softmax(x)
+    return p * (g - (g * p).sum(-1))
+
+
+def gated(x: Any) -> Any:
+    a, b = jnp.split(x, 2, -1)
+    return a * jnp.exp(b)
+
+
+def gated_backwards(g: Any, x: Any) -> Any:
+    a, b = jnp.split(x, 2, -1)
+    return jnp.concatenate([g * a * jnp.exp(b), g * jnp.exp(b)], -1)
+
+
+def chain(x: Any, w1: Any, w2: Any, w3: Any) -> Any:
+    return w3 @ (w2 @ (w1 @ x))
+
+
+def chain_backwards(w1_bar: Fn) -> Fn:
+    def formula(g: Any, x: Any, w1: Any, w2: Any, w3: Any) -> Any:
+        return w1.T @ w2.T @ w3.T @ g, w1_bar(g, x, w2, w3), w3.T @ g @ (w1 @ x).T, g @ (w2 @ w1 @ x).T
+
+    return formula
+
+
 def dropout(x: Any) -> Any:
     return jnp.where(jax.random.bernoulli(jax.random.key(0), 0.5, x.shape), 2 * jnp.sin(x), 0)
 
@@ -146,6 +213,7 @@ def accumulating() -> Fn:
     return formula
 
 
+FOUR = (drawn(4, 4), drawn(4, 4) + 1, drawn(4, 4) * 2, drawn(4, 4) - 1)
 WRONG: dict[str, tuple[Fn, Fn, tuple[Any, ...], str, set[str]]] = {
     "solve, not transposed": (
         solve,
@@ -267,6 +335,72 @@ WRONG: dict[str, tuple[Fn, Fn, tuple[Any, ...], str, set[str]]] = {
         (drawn(2, 3, 4), drawn(2, 3, 4)),
         "k",
         {"wrong_axis"},
+    ),
+    "a stride that is forgotten": (
+        strided,
+        strided_backwards,
+        (drawn(2, 3, 9), drawn(4, 3, 3)),
+        "x",
+        {"positions_ignored"},
+    ),
+    "an index that is not used": (
+        lambda x, i: x[i],
+        lambda g, x, i: (jnp.zeros_like(x).at[: len(i)].add(g), None),
+        (drawn(7, 3), REPEATED),
+        "x",
+        {"positions_ignored"},
+    ),
+    "entries that lie elsewhere": (
+        lambda x: x[jnp.array([3, 1, 4, 0, 2])] ** 2,
+        lambda g, x: (2 * x[jnp.array([3, 1, 4, 0, 2])] * g)[jnp.array([1, 3, 2, 4, 0])],
+        (drawn(5),),
+        "x",
+        {"positions_ignored"},
+    ),
+    "a recurrence that is one step off": (
+        decayed,
+        decayed_backwards,
+        (drawn(5, 3) / 2, drawn(5, 3)),
+        "a",
+        {"positions_ignored"},
+    ),
+    "a factor of one of two uses": (weighted, weighted_backwards, (X, drawn(5, 2)), "x", {"missing_factor"}),
+    "an axis that is not kept": (jax.nn.softmax, softmax_without_axis, (drawn(5, 5),), "x", {"wrong_axis"}),
+    "halves the wrong way round": (gated, gated_backwards, (drawn(3, 6),), "x", {"wrong_order"}),
+    "the factors of a product": (
+        chain,
+        chain_backwards(lambda g, x, w2, w3: w2.T @ g @ w3.T @ x.T),
+        FOUR,
+        "w1",
+        {"wrong_order"},
+    ),
+    "the transposes of a product": (
+        chain,
+        chain_backwards(lambda g, x, w2, w3: w2 @ w3 @ g @ x.T),
+        FOUR,
+        "w1",
+        {"mixed_layout"},
+    ),
+    "a residual that is not finite there": (
+        lambda x: jnp.exp(x) ** 1.5,
+        lambda g, x: g * 1.5 * jnp.sqrt(x) * jnp.exp(x),
+        (X,),
+        "x",
+        {"wrong_operand", "slope_at_wrong_point", "missing_slope", "value_for_slope"},
+    ),
+    "a vector of ones, which gives nothing": (
+        jax.nn.log_softmax,
+        lambda g, x: 0 * x + 1 - jax.nn.softmax(x).sum(-1, keepdims=True),
+        (X,),
+        "x",
+        {"ignores_cotangent"},
+    ),
+    "a bound that lies far away": (
+        lambda x: jnp.clip(x, -4, 4),
+        lambda g, x: g,
+        (X / 2,),
+        "x",
+        {"positions_ignored", "missing_slope"},
     ),
     "a mask where the slope has one": (
         lambda x: jnp.clip(x, -1, 1),

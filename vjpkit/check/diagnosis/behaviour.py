@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.derived import real
 from vjpkit.check.diagnosis.factors import fitted
 from vjpkit.check.diagnosis.workings import RIGHT, Workings
 
@@ -58,7 +59,7 @@ def other_mask(w: Workings, k: int) -> str:
 
 def _stale(w: Workings, k: int) -> Iterator[Behaviour]:
     """The answer at another point is that of the given one: what it needs was kept at some earlier call."""
-    if len(w.places) < 2:
+    if len(w.places) < 2 or not _keeps_arrays(w):
         return
     vectors = [w.probes[i].vectors for i in w.of_arm(k)]
     last = w.of_arm(k)[-1]
@@ -69,6 +70,12 @@ def _stale(w: Workings, k: int) -> Iterator[Behaviour]:
     here = w.asked.select(k, w.answer_to(w.places[0], w.probes[last].vectors))
     if _close(here, right) and not _close(w.got[k][0], w.want[k][0]):
         yield "stale", "at another point it still answers for the given arguments", "keep residuals of this call"
+
+
+def _keeps_arrays(w: Workings) -> bool:
+    """Whether a candidate has arrays of its own, as of an earlier call, so far as that is known."""
+    d = w.candidate_program
+    return d is None or any(real(a) and a.size > 1 for a in d.program.constants.values())
 
 
 def _constant(w: Workings, k: int) -> Iterator[Behaviour]:
@@ -87,6 +94,18 @@ def _constant(w: Workings, k: int) -> Iterator[Behaviour]:
             f"the answer does not depend on {vector}{only}",
             f"multiply by {vector}, which arrives from the output",
         )
+
+
+def of_ones(w: Workings, k: int) -> Iterator[Behaviour]:
+    """An answer of zeros, where the right one is zero for a vector of ones: that vector may have been taken."""
+    if (candidate := w.trace_candidate()) is not None:
+        outputs = candidate.program.outputs
+        if candidate.program.varying.isdisjoint(outputs[k : k + 1] if w.asked.kind == "vjp" else outputs):
+            return  # it is computed from nothing
+    if all(float(np.linalg.norm(_truth_with(w, k, i, np.ones_like))) <= w.floor for i in w.of_arm(k)):
+        vector = "g" if w.asked.kind == "vjp" else "the tangent"
+        detail = f"zero, as the right answer is where {vector} is all ones"
+        yield "ignores_cotangent", detail, f"multiply by {vector}"
 
 
 def _nonlinear(w: Workings, k: int) -> Iterator[Behaviour]:

@@ -30,7 +30,7 @@ def meet(s: Search, candidate: Derived) -> None:
     if not s.unexplained():
         return
     w = s.w
-    wrong = set(s.wrong) if w.asked.kind == "vjp" else set(range(len(candidate.program.outputs)))
+    wrong = s.outputs_of(candidate, s.wrong)
     mends = [
         *operation_mistakes(candidate, True),
         *factor_mistakes(w, candidate, True),
@@ -94,8 +94,9 @@ def everywhere(s: Search) -> None:
     """The same mistake at every place where it can be made."""
     if not s.unexplained():
         return
-    for places in list(s.kinds.values()):
-        if 2 <= len(places) <= ALL:
+    for key, places in list(s.kinds.items()):
+        if 2 <= len(places) <= ALL and s.joined.get(key) != len(places):
+            s.joined[key] = len(places)
             every = functools.reduce(Mistake.together, places.values())
             detail, cost = f"{every.detail}, and so everywhere", every.cost + 1
             s.attempt(dataclasses.replace(every, detail=detail, cost=cost, kind=()))

@@ -16,6 +16,10 @@ def another(a: Any, rng: np.random.Generator) -> Any:
     """Another array of the same kind: signs, zeros, symmetry, and rows that sum to one stay."""
     if not isinstance(a, np.ndarray) or a.dtype.kind == "b" or a.size == 0:
         return a
+    return np.asarray(_another(a, rng))
+
+
+def _another(a: np.ndarray, rng: np.random.Generator) -> Any:
     if a.dtype.kind in "iu":
         return rng.permutation(a.ravel()).reshape(a.shape)
     if (np.unique(a).size == 1 and a.size > 1) or not a.any():
@@ -35,6 +39,18 @@ def another(a: Any, rng: np.random.Generator) -> Any:
     if a.ndim >= 2 and a.shape[-1] == a.shape[-2] and np.allclose(a, a.swapaxes(-1, -2)):
         return (b + b.swapaxes(-1, -2)) / 2
     return b
+
+
+def remasked(a: Any, rng: np.random.Generator) -> Any:
+    """A mask with as many entries, elsewhere; what is no mask as it is."""
+    mask = isinstance(a, np.ndarray) and a.dtype.kind == "b"
+    return rng.permutation(a.ravel()).reshape(a.shape) if mask else a
+
+
+def scaled(a: Any, by: float) -> Any:
+    """An array of both signs times a number; what has one sign, as a variance or a probability, stays as it is."""
+    both = isinstance(a, np.ndarray) and a.dtype.kind == "f" and (a > 0).any() and (a < 0).any()
+    return a * by if both else a
 
 
 def vectors(shapes: Sequence[tuple[tuple[int, ...], Any]], rng: np.random.Generator) -> tuple[np.ndarray, ...]:

@@ -5,18 +5,22 @@ Read forwards (an edit of the right derivative) an edit is the mistake; read bac
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.derived import real
 from vjpkit.check.diagnosis.mistakes import Edits, Found, Mistake, at, at_by_place, confused, where, with_operand
 from vjpkit.check.diagnosis.pool import NAMELESS, Value
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.workings import Derived, Workings
 
 _PRODUCTS = {"mul", "div", "dot_general"}
+_RELAID = {"reshape", "transpose", "squeeze", "expand_dims", "copy", "convert_element_type", "neg"}
+_GATHERING = {"reduce_sum", "dot_general", "cumsum", "add", "sub", "add_any"}  # a factor after it is not one before it
 Replaced = tuple[str, str, str, float, Edits, Any]  # what belongs there, what stands there, cause, cost, edits, value
 
 
@@ -25,9 +29,11 @@ def factor_mistakes(w: Workings, d: Derived, mends: bool) -> Iterator[Mistake]:
     for k, steps in d.program.sites():
         eqn = d.program.equations[k]
         linear = [v in d.program.linear for v in eqn.inputs]
-        if eqn.name not in _PRODUCTS or sum(linear) != 1 or _is_number(d, eqn.inputs[linear.index(False)]):
+        if eqn.name not in _PRODUCTS or sum(linear) != 1:
             continue
         i = linear.index(False)
+        if all(_is_number(d, d.program.equations[step].inputs[i]) for step in steps):
+            continue
         factor = d.base[0][eqn.inputs[i]]
         known = w.pool.find(factor)
         name = known.name if known is not None else w.pool.named(factor)
@@ -133,15 +139,17 @@ def _by_series(
     """At every step of a loop a value of that step in the factor's place."""
     if len(steps) < 2:
         return
-    shape = d.base[0][eqn.inputs[i]].shape
+    factors = [d.base[0][d.program.equations[k].inputs[i]] for k in steps]
     for s in w.series:
-        if len(s.at[0]) != len(steps) or np.shape(s.at[0][0]) != shape:
+        if abs(len(s.at[0]) - len(steps)) > 1 or np.shape(s.at[0][0]) != factors[0].shape:
             continue
-        for order in (1, -1):
-            edits = partial(_each_with, d, steps, i, s.at, order)
-            cause = "wrong_operand" if name != s.name or mends else "positions_ignored"
-            other = f"{s.name} of the same step" if name == s.name else s.name
-            yield *((other, name) if mends else (name, other)), cause, 2.2, edits, s.at[0][0]
+        own = sum(any(np.array_equal(a, b) for b in s.at[0]) for a in factors) >= len(steps) - 1
+        for order, shift in itertools.product((1, -1), (0, 1, -1)):
+            edits, cost = partial(_each_with, d, steps, i, s.at, order, shift), 2.2 + 0.1 * abs(shift)
+            if own:
+                yield "that of this step", f"{s.name} of another step", "positions_ignored", cost, edits, s.at[0][0]
+            right, wrong = (s.name, name) if mends else (name, s.name)
+            yield right, wrong, "wrong_operand", cost + 0.1 * own, edits, s.at[0][0]
 
 
 def extra_factors(w: Workings, d: Derived, mends: bool, within: bool = False) -> Iterator[Mistake]:
@@ -149,21 +157,10 @@ def extra_factors(w: Workings, d: Derived, mends: bool, within: bool = False) ->
 
     `within`: every value of a coefficient.
     """
-    seen: set[bytes] = set()
-    for k, steps in d.program.sites():
+    for arguments, (k, steps, v, at_use) in itertools.product((True, False), list(_multipliable(d, within))):
         eqn = d.program.equations[k]
-        v = eqn.outputs[0]
-        if len(eqn.outputs) != 1 or (v in d.program.linear) == within or (within and v not in d.program.varying):
-            continue
-        here = d.base[0][v]
-        key = np.sort(np.abs(np.ravel(here))).tobytes()
-        if (
-            key in seen or here.dtype.kind not in "fc" or (within and here.size < 2)
-        ):  # a reshape or a transpose of what was tried
-            continue
-        seen.add(key)
-        for name, role, values in w.pool.fitting(here.shape):
-            for power, cost in ((1, 2.5), (-1, 3.5)):
+        for name, role, values in w.pool.fitting(d.base[0][v].shape):
+            for power, cost in ((1, 2.5), (-1, 3.5)) if (role == "argument") == arguments else ():
                 adds = (power == 1) != mends
                 kind = "slope" if role == "slope" else "factor"
                 cause, text, fix = f"missing_{kind}", f"{name} is missing", f"multiply by {name}"
@@ -171,11 +168,26 @@ def extra_factors(w: Workings, d: Derived, mends: bool, within: bool = False) ->
                     cause, text, fix = f"extra_{kind}", f"{name} is one factor too many", f"drop {name}"
                 elif adds:
                     text, fix = f"the division by {name} is missing", f"divide by {name}"
+                times = partial(_times, eqn, eqn.inputs.index(v) if at_use else None, values, power)
                 yield Mistake(
-                    cause, f"{text} {where(d, k, steps)}".strip(), fix, cost, d,
-                    edits=at_by_place(steps, partial(_times, eqn, values, power)),
-                    mends=mends, origin=k,
+                    cause, f"{text} {where(d, k, steps)}".strip(), fix, cost + 0.1 * at_use, d,
+                    edits=at_by_place(steps, times), mends=mends, origin=k,
                 )  # fmt: skip
+
+
+def _multipliable(d: Derived, within: bool) -> Iterator[tuple[int, tuple[int, ...], int, bool]]:
+    """Values where they are computed, by equation; linear ones that are used more than once, where they are used."""
+    program = d.program
+    for k, steps in program.sites():
+        eqn = program.equations[k]
+        again = eqn.name in _RELAID and eqn.inputs[0] >= program.n_inputs and len(program.users[eqn.inputs[0]]) == 1
+        for v in eqn.outputs if len(eqn.outputs) == 1 and not again else ():
+            a = d.base[0][v]
+            if real(a) and (v in program.linear) != within and (not within or (v in program.varying and a.size > 1)):
+                yield k, steps, v, False
+        for v in dict.fromkeys(eqn.inputs) if not within and eqn.name in _GATHERING else ():
+            if v in program.linear and (v < program.n_inputs or len(program.users[v]) > 1):
+                yield k, steps, v, True
 
 
 def _is_number(d: Derived, v: int) -> bool:
@@ -230,12 +242,15 @@ def _instead(eqn: Equation, i: int, value: Any) -> Edit:
 
 
 def _each_with(
-    d: Derived, steps: tuple[int, ...], i: int, series: Sequence[Sequence[Any]], order: int, place: int
+    d: Derived, steps: tuple[int, ...], i: int, series: Sequence[Sequence[Any]], order: int, shift: int, place: int
 ) -> dict[int, Edit]:
-    values = series[place][::order]
-    eqns = d.program.equations
-    return {k: _instead(eqns[k], i, v) for k, v in zip(steps, values, strict=True)}
+    """At each step the series' value of that step, or of one beside it; beyond its ends, zero."""
+    values, eqns = series[place][::order], d.program.equations
+    none = np.zeros_like(values[0])
+    chosen = [values[n] if 0 <= n < len(values) else none for n in range(shift, shift + len(steps))]
+    return {k: _instead(eqns[k], i, v) for k, v in zip(steps, chosen, strict=True)}
 
 
-def _times(eqn: Equation, at: tuple[Any, ...], power: int, place: int) -> Edit:
-    return lambda x: [eqn(x)[0] * at[place] ** float(power)]
+def _times(eqn: Equation, i: int | None, at: tuple[Any, ...], power: int, place: int) -> Edit:
+    factor = at[place] ** float(power)
+    return (lambda x: [eqn(x)[0] * factor]) if i is None else with_operand(eqn, i, lambda a: a * factor)

@@ -12,10 +12,11 @@ from vjpkit.check.diagnosis.answers_read import Misread
 from vjpkit.check.diagnosis.behaviour import behaviour, other_mask
 from vjpkit.check.diagnosis.causes import sentence
 from vjpkit.check.diagnosis.confirming import confirm
-from vjpkit.check.diagnosis.drawing import another, shortened
+from vjpkit.check.diagnosis.drawing import shortened
 from vjpkit.check.diagnosis.explanations import Explanation
 from vjpkit.check.diagnosis.failing import failure, repaired
 from vjpkit.check.diagnosis.finding import Argument, Diagnosis, Finding
+from vjpkit.check.diagnosis.further_points import TIE, at_a_tie, elsewhere
 from vjpkit.check.diagnosis.heat import structure
 from vjpkit.check.diagnosis.programs import LONGEST
 from vjpkit.check.diagnosis.question import Asked
@@ -26,24 +27,34 @@ from vjpkit.check.diagnosis.workings import RIGHT, Workings
 
 EVERYTHING = Argument("", -1)
 MOST = 4  # findings of an argument
+MENDED = ("nonlinear_in_cotangent", "nonfinite")  # behaviours of which an edit of the candidate may say more
 SECONDS = 6.0
 FAR = 4.0  # a cost beyond which an explanation is far-fetched
-ELSEWHERE = 6  # further points
 STEPS = 5  # of a loop that is too long
 
 
 def diagnosed(
-    asked: Asked, name: str, seed: int = 0, seconds: float = SECONDS, again: bool = True, traced: bool = False
+    asked: Asked,
+    name: str,
+    seed: int = 0,
+    seconds: float = SECONDS,
+    again: bool = True,
+    traced: bool = False,
+    ties: bool = False,
 ) -> Diagnosis:
-    """What is wrong with `asked.candidate`. `again`: confirm at other shapes. `traced`: see `Workings`."""
+    """What is wrong with `asked.candidate`. `again`: confirm at other shapes. `traced`: see `Workings`.
+
+    `ties`: what is wrong only where two values tie is wrong; a formula that is right elsewhere is right.
+    """
     start = time.perf_counter()
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        diagnosis = _answer(Workings(asked, seed, traced=traced), Diagnosis(name, asked.kind), seed, seconds, again)
+        w, empty = Workings(asked, seed, traced=traced), Diagnosis(name, asked.kind)
+        diagnosis = _answer(w, empty, seed, seconds, again, ties)
     diagnosis.seconds = time.perf_counter() - start
     return diagnosis
 
 
-def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again: bool) -> Diagnosis:
+def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again: bool, ties: bool) -> Diagnosis:
     asked = w.asked
     try:
         w.ask()
@@ -55,7 +66,11 @@ def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again:
         diagnosis.findings += failure(w, error, again)
         return diagnosis
     wrong = [k for k in range(len(asked.arms)) if not is_right(w, k)]
-    if not wrong and (place := _elsewhere(w)) is not None:
+    place = None if wrong else elsewhere(w)
+    if not wrong and place is None and (place := at_a_tie(w)) is not None:
+        diagnosis.notes.append(TIE)
+        place = place if ties else None
+    if place is not None:
         w = Workings(asked, seed, [place, asked.point])
         w.ask()
         wrong = [k for k in range(len(asked.arms)) if not is_right(w, k)]
@@ -68,7 +83,9 @@ def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again:
     for k in list(wrong):
         said = behaviour(w, k) if np.shape(w.got[k][0]) == np.shape(w.want[k][0]) else None
         if said is not None:
-            mended = Search(w, [k], 1.0).mended()[k] if said[0] == "nonlinear_in_cotangent" and again else []
+            mended = (
+                Search(w, [k], 1.0).mended()[k] if said[0] in ("nonlinear_in_cotangent", "nonfinite") and again else []
+            )
             explained[k] = [Explanation((said,), 0.0, 0.0), *(e for e in mended if e.causes != (said[0],))]
         elif low := _low_precision(w, k):
             explained[k] = [low]
@@ -124,23 +141,6 @@ def _with_fewer_steps(w: Workings, wrong: list[int], seed: int) -> Workings | No
     except Exception:  # the length is written into the function, or the formula
         return None
     return shorter if not any(is_right(shorter, k) for k in wrong) else None
-
-
-def _elsewhere(w: Workings) -> list[Any] | None:
-    """A further point at which a candidate that seems right is wrong, as where a kink falls otherwise."""
-    for n in range(ELSEWHERE):
-        place = [another(a, np.random.default_rng((n, 7))) for a in w.asked.point]
-        p = w.probes[0]
-        try:
-            got = w.answer_to(place, p.vectors)
-            values = w.truth.program.run([*place, *p.vectors])
-        except Exception:
-            continue
-        want = [values[v] for v in w.truth.program.outputs]
-        for a, b in zip(got, want, strict=True):
-            if np.isfinite(b).all() and not np.allclose(a, b, 1e-6, 1e-6 * float(np.abs(b).max(initial=0)) + w.floor):
-                return place
-    return None
 
 
 def is_right(w: Workings, k: int, place: int | None = None) -> bool:

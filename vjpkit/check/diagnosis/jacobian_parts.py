@@ -1,4 +1,4 @@
-"""A small Jacobian entry by entry: which of its entries the candidate has, which it lost, which have the other sign.
+"""A Jacobian entry by entry: which entries the candidate has, which it lost or moved, which have the other sign.
 
 It needs nothing of how the candidate is written, so it is what is left for loops over arrays in NumPy.
 """
@@ -13,18 +13,17 @@ import numpy as np
 from vjpkit.check.diagnosis.explanations import Part
 from vjpkit.check.diagnosis.workings import Workings
 
-LARGEST = 64  # entries of the output
+LARGEST = 64  # rows
 
 
 def jacobian_parts(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
     """What happened to the entries of an arm's Jacobian, where each is right, lost, or of the wrong sign."""
-    sizes = [int(np.prod(shape)) for shape, _ in w.asked.vector_shapes()]
-    if w.asked.kind != "vjp" or sum(sizes) > LARGEST or np.iscomplexobj(w.want[k][0]):
+    units = list(w.asked.units(range(len(w.asked.spoken)))) if w.asked.kind == "vjp" else []
+    if not 0 < len(units) <= LARGEST or np.iscomplexobj(w.want[k][0]):
         return
-    right, got = _rows(w, k, False), _rows(w, k, True)
+    right, got, close = _both(w, k, units)
     if right.shape != got.shape or not np.isfinite(got).all():
         return
-    close = 1e-9 * float(np.abs(right).max(initial=0))
     equal, turned = np.abs(got - right) <= close, np.abs(got + right) <= close
     lost = (np.abs(got) <= close) & ~equal
     if not equal.any() or not np.any(right[equal]):
@@ -37,17 +36,23 @@ def jacobian_parts(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
         yield ("term_sign", detail, "the other sign there"), 1.6
 
 
-def _rows(w: Workings, k: int, ours: bool) -> Any:
-    """The Jacobian, a row for each entry of the output."""
-    rows = []
-    for vectors in w.asked.units(range(len(w.asked.spoken))):
-        if ours:
-            answer = w.answer_to(w.places[0], vectors)
-        else:
-            values = w.truth.program.run([*w.places[0], *vectors])
-            answer = [values[v] for v in w.truth.program.outputs]
-        rows.append(np.ravel(answer[k]))
-    return np.stack(rows) if rows else np.zeros((0, 0))
+def moved_entries(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
+    """Whether the rows of an arm's Jacobian, or of a large one's every so many, have the right entries elsewhere."""
+    units = list(w.asked.units(range(len(w.asked.spoken)))) if w.asked.kind == "vjp" else []
+    if not units or np.iscomplexobj(w.want[k][0]):
+        return
+    right, got, close = _both(w, k, units[:: -(-len(units) // LARGEST)])
+    if right.shape == got.shape and np.any(right) and (np.abs(np.sort(got) - np.sort(right)) <= close).all():
+        detail = "the entries of the Jacobian's rows are right, but lie at other positions"
+        yield ("positions_ignored", detail, "put each where the function reads it"), 4.0
+
+
+def _both(w: Workings, k: int, units: list[Any]) -> tuple[Any, Any, float]:
+    """The right Jacobian and the candidate's, a row for each of some entries of the output; what counts as equal."""
+    right, got = (
+        np.stack([np.ravel(ask(w.places[0], unit)[k]) for unit in units]) for ask in (w.right_at, w.answer_to)
+    )
+    return right, got, 1e-9 * float(np.abs(right).max(initial=0))
 
 
 def _of_lost(there: Any, lost: Any) -> Part:

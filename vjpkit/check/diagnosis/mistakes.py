@@ -31,11 +31,11 @@ class Mistake:
     edits: Edits = nothing
     given: Given = nothing
     alias: Mapping[int, int] = field(default_factory=dict)  # variable ↦ the variable whose value it takes
-    by_probe: Mapping[int, Callable[[list[Any]], list[Any]]] = field(default_factory=dict)  # of all values
     mends: bool = False
     origin: int = -1
     stands: tuple[Any, Any] | None = None  # where one value stands for another: the right and the wrong one
     kind: tuple[Any, ...] = ()  # the same for the same mistake at another place
+    ruled_out: bool = False  # alone, it is known to explain nothing
 
     def together(self, other: Mistake) -> Mistake:
         """Both at once."""
@@ -44,20 +44,15 @@ class Mistake:
             edits=lambda place: {**self.edits(place), **other.edits(place)},
             given=lambda place: {**self.given(place), **other.given(place)},
             alias={**self.alias, **other.alias},
-            by_probe={**self.by_probe, **other.by_probe},
             stands=None,
+            ruled_out=False,
         )
 
     def predict(self, w: Workings, probe: int) -> list[Any]:
         """The answers of the edited program."""
         place, base = w.probes[probe].place, self.of.base[probe]
         given = {**self.given(place), **{v: base[u] for v, u in self.alias.items()}}
-        edits = {**self.edits(place), **{k: _fixed(f(base)) for k, f in self.by_probe.items()}}
-        return self.of.program.again(base, edits, given)
-
-
-def _fixed(out: list[Any]) -> Edit:
-    return lambda _: out
+        return self.of.program.again(base, self.edits(place), given)
 
 
 def at(steps: Iterable[int], edit: Edit) -> Edits:

@@ -5,8 +5,10 @@ What makes it right tells what was wrong: the value that stands there now.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -37,21 +39,23 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {  # w
 
 
 def operand_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
-    """Of every value that matters to a wrong answer: replaced by each other value of its shape."""
+    """Of every value that matters to a wrong answer: replaced by each other value of its shape, arguments first."""
     said = spelled(d.program, [*w.asked.array_names, *w.vector_names], d.base[0])
     made = {v: k for k, eqn in enumerate(d.program.equations) for v in eqn.outputs}
     drawn = _drawn(d)
-    for v in sorted(d.program.users):
+    for arguments, v in itertools.product((True, False), sorted(d.program.users)):
         a = d.base[0][v]
         if not _floats(a) or a.size < 2 or not d.program.reach(v) & wrong:
             continue
         known = w.pool.find(a)
         name = known.name if known else said.get(v, "a value")
         if v in d.program.linear:
-            yield from _of_vectors(d, v, said)
+            yield from _of_vectors(d, v, said) if not arguments else ()
             continue
         fixed = v in d.program.constants
         for other_name, other, value in _others(w, d, v, said):
+            if (other is not None and other.role in ("argument", "output")) != arguments:
+                continue
             if known is None and ((other is not None and other.role == "slope") or (fixed and not _near(a, value(0)))):
                 continue  # it would say no more than that something else stands there
             cause = "random_mask" if v in drawn else confused(w, other, known, _in_slope(d, v))
@@ -72,7 +76,10 @@ def operand_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]
 
 
 def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
-    """Of every coefficient where it is read: its sign, a factor 2, a factor that is the size of an axis."""
+    """Of every coefficient where it is read: its sign, a factor 2, a factor that is the size of an axis.
+
+    Where the answer is linear in the coefficient, as it mostly is, one evaluation tells which number would do.
+    """
     said = spelled(d.program, [*w.asked.array_names, *w.vector_names], d.base[0])
     sizes = {n for a in w.asked.point for n in np.shape(a) if n > 1}
     numbers = [-1.0, 2.0, 0.5, *(float(n) for n in sizes), *(1.0 / n for n in sizes)]
@@ -83,22 +90,43 @@ def number_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake]:
         for i, v in enumerate(eqn.inputs):
             if v in d.program.linear or not _floats(d.base[0][v]):
                 continue
-            for c in numbers:
-                name, where_ = said.get(v, "a value"), where(d, k, steps)
-                cause = "term_sign" if c < 0 else "scale"
-                detail = f"{name} has the wrong sign {where_}" if c < 0 else f"{name} is scaled by {1 / c:.6g} {where_}"
-                edit = at(steps, with_operand(d.program.equations[k], i, partial(operator.mul, c)))
-                yield Mistake(
-                    cause,
-                    detail.strip(),
-                    f"{c:g} * {name}" if c != -1 else f"-{name}",
-                    2.2,
-                    d,
-                    edits=edit,
-                    mends=True,
-                    origin=k,
-                    kind=(c, name if v in d.program.constants else ""),
-                )
+            made = [_times(w, d, said, k, steps, i, c) for c in numbers]
+            could = _solutions(w, d, made[1], made[2], wrong)
+            for c, m in zip(numbers, made, strict=True):
+                yield m if could is None or any(np.isclose(c, x, 1e-6) for x in could) else replace(m, ruled_out=True)
+
+
+def _times(w: Workings, d: Derived, said: dict[int, str], k: int, steps: tuple[int, ...], i: int, c: float) -> Mistake:
+    """A coefficient times a number."""
+    eqn, v = d.program.equations[k], d.program.equations[k].inputs[i]
+    name, spot = said.get(v, "a value"), where(d, k, steps)
+    text = f"{name} has the wrong sign {spot}" if c < 0 else f"{name} is scaled by {1 / c:.6g} {spot}"
+    return Mistake(
+        "term_sign" if c < 0 else "scale", text.strip(), f"{c:g} * {name}" if c != -1 else f"-{name}", 2.2, d,
+        edits=at(steps, with_operand(eqn, i, partial(operator.mul, c))), mends=True, origin=k,
+        kind=(c, name if v in d.program.constants else ""),
+    )  # fmt: skip
+
+
+def _solutions(w: Workings, d: Derived, double: Mistake, half: Mistake, wrong: set[int]) -> list[float] | None:
+    """The numbers that would mend some arm, from what 2 and ½ do; None where that cannot be told."""
+    found = []
+    arms = wrong if w.asked.kind == "vjp" else range(len(w.asked.arms))
+    try:
+        for probe in {w.of_arm(k)[0] for k in arms}:
+            doubled, halved = double.predict(w, probe), half.predict(w, probe)
+            for k in [k for k in arms if w.of_arm(k)[0] == probe]:
+                now, at2, at_half = (np.ravel(w.asked.select(k, a)) for a in (d.answers(probe), doubled, halved))
+                effect, gap = at2 - now, np.ravel(w.want[k][0]) - now
+                size = float(np.vdot(effect, effect).real)
+                if np.linalg.norm(now - at_half - effect / 2) > 1e-9 * np.linalg.norm(now):
+                    return None
+                c = float(np.vdot(effect, gap).real) / size if size else 0.0
+                if np.linalg.norm(gap - c * effect) <= 1e-7 * np.linalg.norm(gap):
+                    found.append(1 + c)
+    except Exception:  # the shapes are others
+        return None
+    return found
 
 
 def _of_vectors(d: Derived, v: int, said: dict[int, str]) -> Iterator[Mistake]:
@@ -179,7 +207,7 @@ def function_mends(w: Workings, d: Derived, wrong: set[int]) -> Iterator[Mistake
                     is_slope = np.allclose(a, slope(b), 1e-9)
                 cause = "value_for_slope" if is_slope else "wrong_operand"
                 of = w.pool.named(b)
-                cost = 2.5 if of != NAMELESS else 4
+                cost = (2.5 if of != NAMELESS else 4) - 0.6 * is_slope
                 stands = f"{name}′({of})" if is_slope else w.pool.named(a)
                 detail = f"{stands} stands where {name}({of}) belongs {where(d, k)}".strip()
                 yield Mistake(

@@ -10,7 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from vjpkit.check.diagnosis.layout_mistakes import laid_out, padded, reparametrized, shifted
+from vjpkit.check.diagnosis.layout_mistakes import (
+    indexed,
+    laid_out,
+    padded,
+    put_together,
+    reparametrized,
+    shifted,
+    undilated,
+)
 from vjpkit.check.diagnosis.mistakes import Found, Mistake, at, where, with_operand
 from vjpkit.check.diagnosis.programs import Edit, Equation
 from vjpkit.check.diagnosis.sum_mistakes import summed
@@ -35,8 +43,17 @@ def operation_mistakes(d: Derived, mends: bool) -> Iterator[Mistake]:
             *_terms(eqn, linear, mends),
         ):
             said = f"{detail} {where(d, k, steps)}".strip()
+            if mends and cause == "wrong_axis" and _multiplies(d, eqn):
+                yield Mistake("wrong_order", f"it multiplies from the wrong side: {said}", "from the other side",
+                    cost - 0.1, d, edits=at(steps, edit), mends=mends, origin=k)  # fmt: skip
             yield Mistake(cause, said, fix, cost, d, edits=at(steps, edit), mends=mends, origin=k,
                 kind=(detail,) if cause in EVERYWHERE else ())  # fmt: skip
+
+
+def _multiplies(d: Derived, eqn: Equation) -> bool:
+    """Whether it is a vector beside a matrix, as in diag(s) W or W diag(s)."""
+    users = [d.program.equations[j].name for j in d.program.users.get(eqn.outputs[0], ())]
+    return eqn.name == "broadcast_in_dim" and len(eqn.params["shape"]) == 2 and users == ["mul"]
 
 
 def untransposed(d: Derived) -> Iterator[Mistake]:
@@ -85,22 +102,12 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
             reparametrized(eqn, other),
         )
         yield "missing_sum", f"the {eqn.name} is left out", f"{eqn.name}", 2, lambda v: [v[0]]
-    elif eqn.name == "scatter-add":
-        yield (
-            "overwritten_for_accumulated",
-            "equal indices overwrite each other",
-            "add: x_bar.at[i].add(g)",
-            1,
-            _with_primitive(eqn, jax.lax.scatter_p),
-        )
+    elif eqn.name in ("gather", "scatter-add") and not mends:
+        yield from indexed(eqn, x[1])
+        if eqn.name == "scatter-add":
+            yield _overwritten(eqn, jax.lax.scatter_p)
     elif eqn.name == "scatter" and mends:
-        yield (
-            "overwritten_for_accumulated",
-            "equal indices overwrite each other",
-            "add: x_bar.at[i].add(g)",
-            1,
-            _with_primitive(eqn, jax.lax.scatter_add_p),
-        )
+        yield _overwritten(eqn, jax.lax.scatter_add_p)
     elif eqn.name == "select_n" and len(x) == 3:
         yield (
             "positions_ignored",
@@ -128,6 +135,10 @@ def _moved(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
                 text = f"the channels of the convolution's {said} are swapped"
                 swap = partial(np.swapaxes, axis1=first, axis2=second)
                 yield "transposed_operand", text, "swap them", 1.8, with_operand(eqn, i, swap)
+        if not mends:
+            yield from undilated(eqn, x)
+    elif eqn.name == "concatenate" and mends:
+        yield from put_together(eqn, x)
     elif eqn.name == "fft" and "RFFT" not in str(eqn.params["fft_type"]):
         yield "conjugate", "the transform runs the other way", "the other of fft and ifft", 2, _other_transform(eqn)
     elif eqn.name == "slice" and mends:
@@ -190,6 +201,11 @@ def _terms(eqn: Equation, linear: list[bool], mends: bool) -> Iterator[Found]:
                 2.5,
                 partial(_power, float(y)),
             )
+
+
+def _overwritten(eqn: Equation, other: Any) -> Found:
+    text = "equal indices overwrite each other"
+    return "overwritten_for_accumulated", text, "add: x_bar.at[i].add(g)", 1, _with_primitive(eqn, other)
 
 
 def _with_primitive(eqn: Equation, primitive: Any) -> Edit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +66,18 @@ def terms(w: Workings, d: Derived, k: int, every: bool) -> Iterator[Term]:
         )
 
 
-def path_mistakes(w: Workings, d: Derived, k: int, factors: Factors, mends: bool) -> Iterator[tuple[list[Part], float]]:
-    """Each term with the factor that fits, exactly, and its cost."""
+def path_mistakes(
+    w: Workings, d: Derived, k: int, factors: Factors, mends: bool, late: Callable[[], bool]
+) -> Iterator[tuple[list[Part], float]]:
+    """Each term with the factor that fits, exactly, and its cost, until it is late."""
     got, want = _flat(w.got[k]), _flat(w.want[k])
     base, goal = (got, want) if mends else (want, got)
     if base.shape != goal.shape:
         return
     gap = goal - base
     for t in itertools.islice(terms(w, d, k, mends), 3 * MOST_TERMS):
+        if late():
+            return
         if _parallel(t.flat, base):
             continue
         best = 1 + float(np.vdot(t.flat, gap).real) / float(np.vdot(t.flat, t.flat).real)

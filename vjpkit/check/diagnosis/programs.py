@@ -17,6 +17,7 @@ import numpy as np
 
 from vjpkit.check.arithmetic import bind
 from vjpkit.check.diagnosis.lines import Line, call_site, of_equation, scope_of
+from vjpkit.check.diagnosis.loops import KINDS, Loop
 from vjpkit.check.diagnosis.operators import Operator, operator_of, product
 from vjpkit.check.jaxprs import called, scan_sizes
 
@@ -205,8 +206,9 @@ def _inline(program: Program, jaxpr: Any, consts: Sequence[Any], inputs: list[in
             if len(program.equations) >= MOST:
                 raise OverflowError(f"more than {MOST} equations")
             out = [new() for _ in eqn.outvars]
+            primitive = Loop(eqn) if eqn.primitive.name in KINDS else eqn.primitive
             program.equations.append(
-                Equation(eqn.primitive, eqn.params, tuple(into), tuple(out), of_equation(eqn), here, scope_of(eqn))
+                Equation(primitive, eqn.params, tuple(into), tuple(out), of_equation(eqn), here, scope_of(eqn))
             )
         names.update(zip(eqn.outvars, out, strict=True))
     return [read(a) for a in jaxpr.outvars]

@@ -31,7 +31,11 @@ def relations(right: Any, wrong: Any, pool: Pool, named: Callable[[float], str])
 
 
 def joined(a: Relation, b: Relation) -> Iterator[Relation]:
-    """Two mistakes that are one: a factor left out in one place, and one too many in another."""
+    """Two mistakes that are one: a term or a factor left out in one place, and one too many in another."""
+    if {a[0], b[0]} == {"dropped_path", "counted_twice"} and a != b:
+        right, wrong = (a, b) if a[0] == "dropped_path" else (b, a)
+        yield "wrong_operand", f"one term stands in the place of another: {wrong[1]}; {right[1]}", right[2]
+        return
     missing = next((p for p in (a, b) if p[0] in ("missing_factor", "missing_slope")), None)
     extra = next((p for p in (a, b) if p[0] in ("extra_factor", "extra_slope")), None)
     if missing is None or extra is None:
@@ -46,7 +50,7 @@ def joined(a: Relation, b: Relation) -> Iterator[Relation]:
 def alike_in_part(a: Any, b: Any) -> bool:
     """Whether arrays are equal but where a mask decides otherwise."""
     same = a == b if a.shape == b.shape and a.size > 2 else np.zeros(1, bool)
-    return bool(same.any() and not same.all() and np.any(a[same]))
+    return bool(same.any() and not same.all() and np.any((a[same] != 0) & (a[same] != 1)))
 
 
 def _of_one_shape(right: Any, wrong: Any, named: Callable[[float], str]) -> Iterator[Relation]:

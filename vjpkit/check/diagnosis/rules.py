@@ -43,6 +43,7 @@ def diagnose_rule(
     with jax.enable_x64(True), np.errstate(all="ignore"):
         if (finding := _primal(f, truth, args, names)) is not None:
             total.findings.append(finding)
+        share = seconds * 2 / 3
         for kind, candidate in (("vjp", _reverse(f)), ("jvp", _forward(f))):
             asked = Asked(truth, candidate, kind, tuple(args), names)
             formula = _formula(fn, static)
@@ -51,7 +52,9 @@ def diagnose_rule(
             if kind == "jvp" and _unavailable(asked):
                 total.notes.append(NO_FORWARD)
                 continue
-            said = diagnosed(asked, name, seed, seconds / 2, ties=True)
+            begun = time.process_time()
+            said = diagnosed(asked, name, seed, share, traced=isinstance(fn, Rule), ties=True)
+            share = max(share / 2, share - (time.process_time() - begun) / 2)
             total.findings += [x for x in said.findings if x.cause != "correct"]
             total.right += [a for a in said.right if a not in total.right]
             total.notes += [n for n in said.notes if n not in total.notes]

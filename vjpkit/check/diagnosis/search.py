@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from vjpkit.check.diagnosis.behaviour import of_ones
 from vjpkit.check.diagnosis.combinations import everywhere, meet, twice, two_terms
 from vjpkit.check.diagnosis.explanations import Explanation, Part, ranked
 from vjpkit.check.diagnosis.factor_mistakes import extra_factors, factor_mistakes
 from vjpkit.check.diagnosis.factors import Factors, fitted
-from vjpkit.check.diagnosis.jacobian_parts import jacobian_parts
+from vjpkit.check.diagnosis.jacobian_parts import jacobian_parts, moved_entries
 from vjpkit.check.diagnosis.mistakes import Mistake
 from vjpkit.check.diagnosis.operand_mends import function_mends, number_mends, operand_mends
 from vjpkit.check.diagnosis.operation_mistakes import operation_mistakes, untransposed
 from vjpkit.check.diagnosis.paths import path_mistakes
+from vjpkit.check.diagnosis.product_chains import product_chains
 from vjpkit.check.diagnosis.ratios import ratio_mistakes
 from vjpkit.check.diagnosis.relations import joined, relations
 from vjpkit.check.diagnosis.slope_mistakes import slope_mistakes
@@ -29,6 +31,7 @@ from vjpkit.check.diagnosis.whole_answers import Changed, whole_answers
 from vjpkit.check.diagnosis.workings import RIGHT, Derived, Workings
 
 REFINED = ("wrong_operand", "slope_at_wrong_point", "value_for_slope")
+SHARE = 0.07  # of the time, for one kind of hypothesis before the others have had theirs
 FURTHER = 1.0  # seconds of search after everything is explained
 
 
@@ -41,6 +44,8 @@ class Search:
     deadline: float
     found: dict[int, list[Explanation]] = field(default_factory=dict)
     kinds: dict[tuple[Any, ...], dict[int, Mistake]] = field(default_factory=dict)  # the same mistake, by its place
+    joined: dict[tuple[Any, ...], int] = field(default_factory=dict)  # at how many places together these were tried
+    rest: list[Iterator[Mistake]] = field(default_factory=list)  # hypotheses put off
     tried: list[tuple[Mistake, list[Any]]] = field(default_factory=list)  # of the right derivative, at the first probe
 
     def __post_init__(self) -> None:
@@ -68,48 +73,55 @@ class Search:
         return {k: ranked(found) for k, found in self.found.items()}
 
     def mended(self) -> dict[int, list[Explanation]]:
-        """Which operations of the candidate, done otherwise, make it right."""
+        """Which operations of the candidate, done otherwise or on other values, make it right."""
         candidate = self.w.trace_candidate()
         with np.errstate(all="ignore"), contextlib.suppress(Exception):
-            self._all(operation_mistakes(candidate, True) if candidate is not None else ())
+            if candidate is not None:
+                self._all(operation_mistakes(candidate, True), 0.5)
+                self._if_unexplained(operand_mends(self.w, candidate, self.outputs_of(candidate, self.wrong)), 0.5)
         return {k: ranked(found) for k, found in self.found.items()}
 
     def _stages(self) -> Iterator[Any]:
         w = self.w
         yield self._whole
-        yield lambda: self._all(slope_mistakes(w))
+        yield lambda: self._changed(product_chains)
+        yield lambda: self._all(slope_mistakes(w, False))
         yield lambda: self._all(factor_mistakes(w, w.sloped, False))
         yield lambda: self._all(operation_mistakes(w.sloped, False))
         yield lambda: self._all(kept_sums(w.sloped, False))
         yield lambda: self._paths(w.sloped, False)
         yield lambda: self._paths(w.truth, False)
-        yield self._ratios
+        yield lambda: self._changed(ratio_mistakes)
         yield lambda: everywhere(self)
         yield lambda: self._all(operation_mistakes(w.truth, False))
         candidate = w.trace_candidate()
         if candidate is not None:
-            wrong = set(self.wrong) if w.asked.kind == "vjp" else set(range(len(candidate.program.outputs)))
+            wrong = self.outputs_of(candidate, self.wrong)
             yield lambda: self._all(operation_mistakes(candidate, True))
             yield lambda: self._all(kept_sums(candidate, True))
             yield lambda: self._all(untransposed(candidate))
             yield lambda: everywhere(self)
+            yield lambda: self._all(number_mends(w, candidate, wrong), 4 * SHARE)
+            yield lambda: everywhere(self)
             yield lambda: self._all(factor_mistakes(w, candidate, True))
             yield lambda: self._paths(candidate, True)
-            yield lambda: self._all(number_mends(w, candidate, wrong))
-            yield lambda: everywhere(self)
-            yield lambda: self._all(operand_mends(w, candidate, wrong))
+            yield lambda: self._all(operand_mends(w, candidate, wrong), 2 * SHARE)
             yield lambda: self._all(function_mends(w, candidate, wrong))
+        yield lambda: self._all(slope_mistakes(w, True))
+        if candidate is not None:
             yield lambda: self._if_unexplained(extra_factors(w, candidate, True))
         yield lambda: self._if_unexplained(extra_factors(w, w.sloped, False))
         yield lambda: self._if_unexplained(factor_mistakes(w, w.truth, False))
         if candidate is not None:
             yield lambda: self._if_unexplained(extra_factors(w, candidate, True, within=True))
-        yield self._entries
+        yield self._rest
+        yield lambda: self._entries(jacobian_parts)
         for d in (w.sloped, w.truth):
             yield lambda d=d: two_terms(self, d)
         if candidate is not None:
             yield lambda: meet(self, candidate)
         yield lambda: twice(self)
+        yield lambda: self._entries(moved_entries)
 
     def _spent(self) -> float:
         return time.process_time() - self.started
@@ -122,6 +134,10 @@ class Search:
         """The arms that nothing explains yet."""
         return [k for k in self.wrong if not self.found[k]]
 
+    def outputs_of(self, d: Derived, arms: Iterable[int]) -> set[int]:
+        """Which outputs of a derivative's program are the answers of some arms."""
+        return set(arms) if self.w.asked.kind == "vjp" else set(range(len(d.program.outputs)))
+
     # ---------------------------------------------------------------------------------------------- stages
 
     def _whole(self) -> None:
@@ -129,6 +145,8 @@ class Search:
             if all(float(np.linalg.norm(a)) <= self.w.floor for a in self.w.got[k]):
                 fix = "a term, where it is lost: stop_gradient, an integer cast"
                 self.note(k, [("zero", "every entry is zero, but for rounding", fix)], 0)
+                for part in of_ones(self.w, k):
+                    self.note(k, [part], 0.2)
                 continue
             for changed in whole_answers(self.w, k):
                 self._hold(k, changed)
@@ -165,19 +183,31 @@ class Search:
         name = self.factors.named(abs(c)) or f"{abs(c):.6g}"
         return [[*sign, (cause, f"scaled by {name}", f"divide by {name}")] for cause in self.factors.causes(c, k)]
 
-    def _all(self, mistakes: Iterable[Mistake]) -> None:
-        for n, m in enumerate(mistakes):
-            if n % 64 == 63 and self.late():
-                return
+    def _all(self, mistakes: Iterable[Mistake], share: float = SHARE) -> None:
+        """Each of many hypotheses tried; those for which a share of the time is too short, after all other stages."""
+        rest, until = iter(mistakes), self._spent() + share * self.deadline
+        for n, m in enumerate(rest):
             self.attempt(m)
+            if n % 16 == 15 and self._past(until):
+                self.rest.append(rest)
+                return
 
-    def _if_unexplained(self, mistakes: Iterable[Mistake]) -> None:
+    def _rest(self) -> None:
+        rest, self.rest = self.rest, []
+        for mistakes in rest if self.unexplained() else ():
+            self._all(mistakes, 1.0)
+
+    def _if_unexplained(self, mistakes: Iterable[Mistake], share: float = SHARE) -> None:
         if self.unexplained():
-            self._all(mistakes)
+            self._all(mistakes, share)
 
     def attempt(self, m: Mistake) -> None:
         """A mistake held against every wrong arm: first at one probe, then at all of them."""
         w = self.w
+        if m.kind:
+            self.kinds.setdefault((id(m.of), m.cause, *m.kind), {})[m.origin] = m
+        if m.ruled_out:
+            return
         first: dict[int | None, list[Any]] = {}
         for k in self.wrong:
             probes = w.of_arm(k)
@@ -189,8 +219,6 @@ class Search:
                     return
                 if not m.mends and len(self.tried) < 3000:
                     self.tried.append((m, first[key]))
-                if m.kind:
-                    self.kinds.setdefault((id(m.of), m.cause, *m.kind), {})[m.origin] = m
             answer, goal = w.asked.select(k, first[key]), w.want[k] if m.mends else w.got[k]
             if answer.shape != goal[0].shape or not np.any(answer):
                 continue
@@ -235,19 +263,28 @@ class Search:
             return None
 
     def _paths(self, d: Derived, mends: bool) -> None:
-        for k in self.wrong:
-            if np.shape(self.w.got[k][0]) == np.shape(self.w.want[k][0]) and not self.late():
-                for parts, cost in path_mistakes(self.w, d, k, self.factors, mends):
-                    self.note(k, parts, cost)
+        until = self._spent() + SHARE * self.deadline
 
-    def _ratios(self) -> None:
+        def late() -> bool:
+            return self._past(until)
+
         for k in self.wrong:
-            for changed in ratio_mistakes(self.w, k):
+            if np.shape(self.w.got[k][0]) == np.shape(self.w.want[k][0]):
+                for parts, cost in path_mistakes(self.w, d, k, self.factors, mends, late):
+                    self.note(k, parts, cost)
+                    until = self.deadline  # what explains one answer may well explain the others
+
+    def _past(self, until: float) -> bool:
+        return self._spent() > min(until, self.deadline)
+
+    def _changed(self, ways: Callable[[Workings, int], Iterator[Changed]]) -> None:
+        for k in self.wrong:
+            for changed in ways(self.w, k):
                 self._hold(k, changed)
 
-    def _entries(self) -> None:
+    def _entries(self, found: Callable[[Workings, int], Iterator[tuple[Part, float]]]) -> None:
         for k in self.unexplained():
-            for part, cost in jacobian_parts(self.w, k):
+            for part, cost in found(self.w, k):
                 self.note(k, [part], cost)
 
     def note(self, k: int, parts: list[Part], cost: float) -> None:

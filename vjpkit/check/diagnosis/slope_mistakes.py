@@ -16,7 +16,7 @@ from vjpkit.check.diagnosis.workings import Workings
 
 Variant = tuple[str, str, str, float, Callable[[int], Any]]
 
-_OTHERS: dict[str, Callable[[Any], Any]] = {
+_SLOPES: dict[str, Callable[[Any], Any]] = {
     "tanh": lambda z: 1 - np.tanh(z) ** 2,
     "sigmoid": lambda z: 0.25 * (1 - np.tanh(z / 2) ** 2),
     "relu": lambda z: (z > 0).astype(float),
@@ -27,15 +27,19 @@ _OTHERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def slope_mistakes(w: Workings) -> Iterator[Mistake]:
-    """Each slope of the sloped program set to something else; that of a loop's body at every step."""
+def slope_mistakes(w: Workings, others: bool) -> Iterator[Mistake]:
+    """Each slope of the sloped program set to something else; that of a loop's body at every step.
+
+    `others`: to a value of another function or at another point, of which there are many.
+    """
     loops: dict[Any, list[int]] = {}
     for variable, i in w.sloped.slopes.items():
         loops.setdefault((w.regions[i].origin, np.shape(w.slopes[i][0])), []).append(variable)
     for variables in loops.values():
         chosen = [variables] + ([[v] for v in variables] if 1 < len(variables) <= SINGLY else [])
         for steps in chosen:
-            each = (_variants(w, w.regions[w.sloped.slopes[v]], w.sloped.slopes[v]) for v in steps)
+            variants_of = _others if others else _variants
+            each = (variants_of(w, w.regions[w.sloped.slopes[v]], w.sloped.slopes[v]) for v in steps)
             columns = zip(*each, strict=False)  # the names of two steps may leave out different variants
             step = (
                 f" at step {variables.index(steps[0]) + 1} of {len(variables)}" if len(steps) < len(variables) else ""
@@ -72,15 +76,6 @@ def _variants(w: Workings, r: Region, i: int) -> Iterator[Variant]:
     def env(place: int) -> Any:
         return w.forward[place]
 
-    def applied(f: Callable[[Any], Any], v: int, place: int) -> Any:
-        return f(env(place)[v])
-
-    def elsewhere(v: Value, place: int) -> Any:
-        return r.at(env(place), v.at[place])[1]
-
-    def in_form(v: Value, place: int) -> Any:
-        return r.in_terms_of_output(env(place), v.at[place])
-
     through = f"what reaches {z} through {a} is left out"
     yield "dropped_path", through, f"add it: {slope} is not 0", 0.9, lambda p: np.zeros_like(right[p])
     yield "missing_slope", f"the factor {slope} is left out", times, 1, lambda p: np.ones_like(right[p])
@@ -97,7 +92,25 @@ def _variants(w: Workings, r: Region, i: int) -> Iterator[Variant]:
     yield "extra_factor", f"{z} multiplies {slope} too", times, 2.5, lambda p: right[p] * env(p)[r.z]
     yield "wrong_operand", f"{z} stands where {slope} belongs", times, 2, lambda p: env(p)[r.z]
     yield "sign", f"|{slope}| stands where {slope} belongs", times, 2.5, lambda p: np.abs(right[p])
-    for name, other in _OTHERS.items():
+
+
+def _others(w: Workings, r: Region, i: int) -> Iterator[Variant]:
+    slope, z, a, right = r.name, w.said[r.z], w.said[r.a], w.slopes[i]
+    times = f"multiply by {slope}"
+
+    def env(place: int) -> Any:
+        return w.forward[place]
+
+    def applied(f: Callable[[Any], Any], v: int, place: int) -> Any:
+        return f(env(place)[v])
+
+    def elsewhere(v: Value, place: int) -> Any:
+        return r.at(env(place), v.at[place])[1]
+
+    def in_form(v: Value, place: int) -> Any:
+        return r.in_terms_of_output(env(place), v.at[place])
+
+    for name, other in _SLOPES.items():
         text = f"the slope of {name} stands where {slope} belongs"
         yield "wrong_operand", text, times, 2.5, partial(applied, other, r.z)
         yield "slope_at_wrong_point", f"{text}, at {a}", times, 4, partial(applied, other, r.a)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,12 +36,15 @@ def kept_sums(d: Derived, mends: bool) -> Iterator[Mistake]:
             shape = d.base[0][eqn.inputs[0]].shape
             counts = [int(np.prod([shape[i] for i in which])) for which in (axes, other)]
             for word, c in {"sum": 1.0, "mean": counts[0] / counts[1]}.items():
+                if word == "mean" and eqn.name == "reduce_max":
+                    continue
                 text = f"the {word} runs over {_axes(wrong)} in place of {_axes(right)}"
-                edits = at(steps if over else (), partial(_repeated_sum, axes, other, c))
-                by_probe = {} if over else {j: _kept_sum(d, s, other, c) for s, j in users}
+                summing = partial(_kept, np.max if eqn.name == "reduce_max" else np.sum, other, c)
+                edits = {s: summing for s, _ in users} | {j: _as_it_is for _, j in users}
                 yield Mistake(
                     "wrong_axis", f"{text} {where(d, k, steps)}".strip(), f"{word} over {_axes(right)}", 1.5, d,
-                    edits=edits, by_probe=by_probe, mends=mends, origin=k, kind=(text,),
+                    edits=at(steps, partial(_repeated_sum, axes, other, c)) if over else partial(_same_at, edits),
+                    mends=mends, origin=k, kind=(text,),
                 )  # fmt: skip
 
 
@@ -51,9 +54,16 @@ def _repeated_sum(axes: tuple[int, ...], other: tuple[int, ...], c: float, x: li
     return [np.squeeze(np.broadcast_to(total, shape), axes)]
 
 
-def _kept_sum(d: Derived, k: int, axes: tuple[int, ...], c: float) -> Any:
-    v = d.program.equations[k].inputs[0]
-    return lambda values: [c * values[v].sum(axes, keepdims=True)]
+def _kept(total: Any, axes: tuple[int, ...], c: float, x: list[Any]) -> list[Any]:
+    return [c * total(x[0], axes, keepdims=True)]
+
+
+def _as_it_is(x: list[Any]) -> list[Any]:
+    return [x[0]]
+
+
+def _same_at(edits: Mapping[int, Edit], place: int) -> Mapping[int, Edit]:
+    return edits
 
 
 def summed(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
@@ -73,7 +83,7 @@ def summed(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
                     _sum(other, out),
                 )
         others = tuple(i for i in range(len(shape)) if i not in axes)
-        if others and len(others) != len(axes):
+        if others and (len(others) != len(axes) or (mends and int(np.prod(shape)) != int(np.prod(out)) ** 2)):
             wrong, right = (axes, others) if mends else (others, axes)
             yield (
                 "wrong_axis",
@@ -100,7 +110,7 @@ def summed(eqn: Equation, x: list[Any], mends: bool) -> Iterator[Found]:
     if eqn.name == "broadcast_in_dim" and x[0].ndim:
         shape, dims = eqn.params["shape"], tuple(eqn.params["broadcast_dimensions"])
         for other in itertools.permutations(range(len(shape)), len(dims)):
-            if other != dims and all(n in (1, shape[i]) for n, i in zip(x[0].shape, other, strict=True)):
+            if other != dims and (1 in shape or all(n == shape[i] for n, i in zip(x[0].shape, other, strict=True))):
                 wrong, right = (dims, other) if mends else (other, dims)
                 yield (
                     "wrong_axis",
@@ -144,10 +154,11 @@ def _last(axes: tuple[int, ...]) -> Edit:
 
 
 def _laid(shape: tuple[int, ...], dims: tuple[int, ...]) -> Edit:
+    """Laid along these axes; where the shape has axes of size one, which are broadcast later, along them too."""
+
     def edit(x: list[Any]) -> list[Any]:
-        order = np.argsort(dims)
-        turned = np.transpose(x[0], order)
+        turned = np.transpose(x[0], np.argsort(dims))
         expanded = np.expand_dims(turned, tuple(i for i in range(len(shape)) if i not in dims))
-        return [np.broadcast_to(expanded, shape)]
+        return [expanded if 1 in shape else np.broadcast_to(expanded, shape)]
 
     return edit

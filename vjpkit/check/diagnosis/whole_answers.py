@@ -34,6 +34,7 @@ def whole_answers(w: Workings, k: int) -> Iterator[Changed]:
 
     yield Changed("scale", "", "", 0, want)
     yield from _moved(name, shape, each)
+    yield from _put_together(shape, each)
     yield from _parts(shape, each)
     if np.iscomplexobj(want[0]):
         yield Changed("conjugate", "the complex conjugate of the right answer", "conj(…)", 0.5, each(np.conj))
@@ -81,6 +82,16 @@ def _moved(name: str, shape: tuple[int, ...], each: Any) -> Iterator[Changed]:
                 1.5,
                 each(lambda a, axis=axis, by=by: np.roll(a, by, axis)),
             )
+
+
+def _put_together(shape: tuple[int, ...], each: Any) -> Iterator[Changed]:
+    """Its parts of one size in another order, as of what was split."""
+    for axis, n in enumerate(shape):
+        for parts in (2, 3, 4):
+            for by in range(1, parts) if n % parts == 0 and n > parts else ():
+                text = f"its {parts} parts along axis {axis} begin with the wrong one"
+                turned = each(lambda a, axis=axis, by=by * n // parts: np.roll(a, by, axis))
+                yield Changed("wrong_order", text, "put them together in the right order", 1.5, turned)
 
 
 def _parts(shape: tuple[int, ...], each: Any) -> Iterator[Changed]:

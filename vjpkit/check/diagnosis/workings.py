@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,15 +12,17 @@ import numpy as np
 
 from vjpkit.check.diagnosis.answers_read import read_answer
 from vjpkit.check.diagnosis.derived import Derived, real, series
-from vjpkit.check.diagnosis.drawing import another, vectors
+from vjpkit.check.diagnosis.drawing import another, remasked, vectors
 from vjpkit.check.diagnosis.lifted import in_jax
 from vjpkit.check.diagnosis.pool import SLOPES, VALUES, Pool
 from vjpkit.check.diagnosis.programs import UNROLLED, Program, trace
 from vjpkit.check.diagnosis.question import Asked, Probe
 from vjpkit.check.diagnosis.slopes import Region, regions, with_slopes
 from vjpkit.check.diagnosis.spelling import spelled
+from vjpkit.check.diagnosis.stateless import stateless
 
 RIGHT = 1e-9  # relative error up to which an answer is the right one
+ENDLESS = 1e30  # what stands for infinity where something is masked
 PER_PLACE = 2
 
 
@@ -71,11 +74,17 @@ class Workings:
     def _places(self) -> list[list[Any]]:
         given = self.asked.point
         redrawn = [another(a, self.rng) for a in given]
-        places = [redrawn, given]
+        masked = [remasked(a, self.rng) for a in redrawn]
         program = trace(self.asked.value, given, len(given))
-        runs = [(p, program.run(p)) for p in places]
-        good = [p for p, values in runs if _finite([values[v] for v in program.outputs])]
-        return good or [given]
+
+        def finite(place: list[Any]) -> bool:
+            values = program.run(place)
+            return all(np.isfinite(np.asarray(values[v])).all() for v in program.outputs)
+
+        first = next((p for p in (masked, redrawn) if finite(p)), None)
+        if first is None:
+            return [given]
+        return [first, given] if finite(given) else [first]
 
     # ------------------------------------------------------------------------------------ the right answers
 
@@ -89,22 +98,18 @@ class Workings:
             self.truth = self._derived(asked.derivative(self.plain), n)
         self.want = [[asked.select(k, self.truth.answers(i)) for i in self.of_arm(k)] for k in range(len(asked.arms))]
         self.scale = [max(float(np.linalg.norm(np.ravel(a))) for a in arm) for arm in self.want]
-        peak = max(
-            (
-                float(np.max(np.abs(self.truth.base[0][v]), initial=0))
-                for v in self.truth.program.linear
-                if real(self.truth.base[0][v])
-            ),
-            default=1.0,
-        )
-        self.floor = 1e-3 * RIGHT * peak
+        linear = [self.truth.base[0][v] for v in self.truth.program.linear]
+        peaks = [float(np.max(np.abs(a), initial=0)) for a in linear if real(a)]
+        self.floor = 1e-3 * RIGHT * max((peak for peak in peaks if peak < ENDLESS), default=1.0)
 
-    def _derived(self, f: Any, n_point: int, extra: Sequence[Sequence[Any]] = ()) -> Derived:
+    def _derived(
+        self, f: Any, n_point: int, extra: Sequence[Sequence[Any]] = (), unrolled: int | None = None
+    ) -> Derived:
         def inputs(i: int) -> list[Any]:
             p = self.probes[i]
             return [*self.places[p.place], *(extra[p.place] if extra else ()), *p.vectors]
 
-        program = trace(f, inputs(0), n_point, self.unrolled)
+        program = trace(f, inputs(0), n_point, self.unrolled if unrolled is None else unrolled)
         return Derived(program, [program.run(inputs(i)) for i in range(len(self.probes))])
 
     # -------------------------------------------------------------------------------- the candidate's answers
@@ -113,8 +118,9 @@ class Workings:
         """`got` by arm, probe by probe; raises what the candidate raises, Misread where the structure is wrong.
 
         The candidate itself is called once; where its program says the same, that answers from then on. `traced`:
-        it is known that the program says the same.
+        it is known that the program says the same, as of a function of JAX that can remember nothing.
         """
+        self.traced |= stateless(self.asked.candidate) and self._traces_alike()
         derived = self.trace_candidate() if self.traced else None
         first = self.answer(0) if derived is None else derived.answers(0)
         if derived is None and not all(_alike(a, b) for a, b in zip(first, self.repeated(0), strict=True)):
@@ -126,6 +132,16 @@ class Workings:
             self.candidate_program, self._candidates = None, ()
             answers = [first, *(self.answer(i) for i in range(1, len(self.probes)))]
         self.got = [[self.asked.select(k, answers[i]) for i in self.of_arm(k)] for k in range(len(self.asked.arms))]
+
+    def _traces_alike(self) -> bool:
+        """Whether the candidate can be traced as it is, and twice gives the same: it draws nothing at random."""
+        every, self._candidates = self._candidates, self._candidates[:1]
+        first, self.candidate_program = self.trace_candidate(), None
+        second = self.trace_candidate() if first is not None else None
+        self._candidates = every
+        if first is None or second is None or not all(map(_alike, first.answers(0), second.answers(0))):
+            self.candidate_program = None
+        return self.candidate_program is not None
 
     def answer(self, probe: int) -> list[Any]:
         """The candidate's own answer at a probe: one array per arm, or per output."""
@@ -158,9 +174,9 @@ class Workings:
 
         if self.candidate_program is not None:
             return self.candidate_program
-        for candidate in self._candidates:
+        for candidate, unrolled in itertools.product(self._candidates, (self.unrolled, 0)):
             try:
-                self.candidate_program = self._derived(lambda *inputs, c=candidate: f(c, *inputs), n)
+                self.candidate_program = self._derived(lambda *inputs, c=candidate: f(c, *inputs), n, (), unrolled)
                 break
             except Exception:  # written in NumPy's own ways, or with Python control flow on values
                 continue
@@ -174,6 +190,17 @@ class Workings:
             self._multiplied = [np.ravel(b) for b in operands]
         flat = np.ravel(a)
         return any(b.size == flat.size and np.allclose(b, flat, 1e-9) for b in self._multiplied)
+
+    def right_at(self, arrays: Sequence[Any], vectors_: Sequence[Any]) -> list[Any]:
+        """The right answer anywhere."""
+        values = self.truth.program.run([*arrays, *vectors_])
+        return [values[v] for v in self.truth.program.outputs]
+
+    def near(self, a: Any, b: Any) -> bool:
+        """Whether an answer is the right one b but for roundings."""
+        return np.shape(a) == np.shape(b) and np.allclose(
+            a, b, 1e-6, 1e-6 * float(np.abs(b).max(initial=0)) + self.floor
+        )
 
     def forward_mode(self, place: int, tangents: Sequence[Any]) -> list[Any]:
         """J ẋ."""
@@ -268,7 +295,3 @@ def _alike(a: Any, b: Any) -> bool:
     return np.shape(a) == np.shape(b) and bool(
         np.allclose(a, b, 1e-6, 1e-9 * float(np.max(np.abs(b), initial=0)), equal_nan=True)
     )
-
-
-def _finite(values: Sequence[Any]) -> bool:
-    return all(np.isfinite(np.asarray(v)).all() for v in values)
