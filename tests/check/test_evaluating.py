@@ -35,6 +35,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "gather and scatter": jax.grad(lambda x: jnp.sum(x[jnp.array([0, 2, 0])] ** 3)),
     "sort": lambda x: jnp.sort(x, axis=0),
     "integers": lambda x: (jnp.arange(7) % 3).sum() + jnp.argmax(x, 1) ^ 5,
+    "complex to real": lambda x: jax.lax.convert_element_type_p.bind(
+        (1 + 2j) * x, new_dtype=x.dtype, weak_type=False, sharding=None
+    ),
     "a key": lambda x: x + jax.random.normal(jax.random.key(3), x.shape),
     "a solve": lambda x: jnp.linalg.solve(x.T @ x + jnp.eye(5), x.T),
 }
@@ -108,3 +111,15 @@ def test_xla_has_the_last_word_on_the_reference(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(arithmetic._ELEMENTWISE, "cosh", np.exp)
     report = check(f, X, reference=jnp.cosh, checks=("value", "reverse"))
     assert report.ok, str(report)
+
+
+def test_a_reference_without_reverse_mode_cannot_be_asked_again() -> None:
+    """Its cotangents are made of columns; where they differ there is nothing that XLA could say."""
+
+    def doubled(x: Any) -> Any:
+        return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, 2 * s[1]), (0, x))[1]
+
+    f = jax.custom_vjp(doubled)
+    f.defvjp(lambda x: (doubled(x), ()), lambda _, g: (7 * g,))
+    report = check(f, X, checks=("reverse",))
+    assert [finding.check for finding in report.failures] == ["reverse"], str(report)

@@ -143,11 +143,16 @@ def _slice(p: Params, x: Any) -> Any:
     return x[tuple(slice(*s) for s in zip(p["start_indices"], p["limit_indices"], strides, strict=True))]
 
 
+def _converted(p: Params, x: Any) -> Any:
+    real = np.iscomplexobj(x) and not np.issubdtype(p["new_dtype"], np.complexfloating)
+    return np.asarray(x.real if real else x).astype(p["new_dtype"])
+
+
 _STRUCTURAL: dict[str, Callable[..., Any]] = {
     "div": _divide,
     "select_n": _select,
     "integer_pow": lambda p, x: x ** p["y"] if p["y"] >= 0 else 1 / x ** -p["y"],
-    "convert_element_type": lambda p, x: np.asarray(x).astype(p["new_dtype"]),
+    "convert_element_type": _converted,
     "broadcast_in_dim": _broadcast,
     "reshape": lambda p, x, *_: np.reshape(x, p["new_sizes"]) if p["dimensions"] is None else NotImplemented,
     "squeeze": lambda p, x: np.squeeze(x, tuple(p["dimensions"])),

@@ -70,7 +70,9 @@ class Modes:
             self._program(mode, at).ahead(at.x, at.fixed, self.cast(mode, at, vectors))
 
     def settle(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> bool:
-        """From now on XLA gives the numbers of this mode here; whether others gave them before."""
+        """From now on XLA gives the numbers of this mode here, if there are any; whether others gave them before."""
+        if (mode, at.dtype) in self.missing:
+            return False
         program = self._program(mode, at)
         with scope(at):
             return isinstance(program, Evaluated) and program.settle(at.x, at.fixed, self.cast(mode, at, vectors))
