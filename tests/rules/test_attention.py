@@ -14,6 +14,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 from vjpkit.nn import dot_product_attention as attention
+from vjpkit.nn.attention_arguments import block_sizes
 
 B, T, S, N, K, H = 2, 13, 11, 6, 3, 5
 RNG = np.random.default_rng(0)
@@ -270,6 +271,15 @@ def test_tiles_that_nobody_sees_are_left_out() -> None:
     assert steps(is_causal=True) == [36]
     assert steps(local_window_size=(128, 0)) == [15]
     assert steps(local_window_size=0) == [8]
+
+
+def test_products_of_a_tile_are_large_enough_to_be_shared_by_cores() -> None:
+    """XLA has one core do a product of 256 × 256 × 64; with many heads a tile of all of them stays small."""
+    assert block_sizes(8, None) == (256, 512)
+    assert block_sizes(64, None) == (256, 256)
+    assert block_sizes(1024, None) == (128, 128)
+    assert block_sizes(8, 32) == (32, 32)
+    assert block_sizes(8, (32, 64)) == (32, 64)
 
 
 def scan_lengths(jaxpr: Any) -> list[int]:

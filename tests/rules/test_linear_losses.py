@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vjpkit.core import inline
 from vjpkit.losses import clip_loss, linear_cross_entropy, linear_divergence, linear_log_probs
 
 N, D, C = 4096, 256, 32768
@@ -93,6 +94,16 @@ def test_no_array_has_all_logits(loss: str, order: Any) -> None:
     assert max(arrays(jaxpr)) <= N * C // 64
 
 
+def test_few_logits_of_two_layers_are_one_block() -> None:
+    """XLA then has the products of the forward pass for the reverse, too."""
+
+    def program(n: int) -> str:
+        return str(jax.make_jaxpr(lambda h, w: linear_divergence(h, w, h, w))(spec(n, SMALL), spec(SMALL, 2**14)))
+
+    assert "scan" not in program(1024)
+    assert "scan" in program(1025)
+
+
 def temp(f: Any, *given: Any) -> int:
     """Bytes beyond arguments and outputs."""
     return int(jax.jit(f).lower(*given).compile().memory_analysis().temp_size_in_bytes)
@@ -123,6 +134,31 @@ def test_temp_memory_beside_all_logits_at_once() -> None:
     assert temp(both(jax.checkpoint(linear_cross_entropy)), h, w, labels) * 20 <= plain
     batches = spec(2, N, D), w, spec(2, N, dtype=jnp.int32)
     assert temp(micro_batches(linear_cross_entropy), *batches) * 10 <= temp(micro_batches(dense), *batches)
+
+
+def products(f: Any, *given: Any) -> int:
+    """How many matrix products there are in the gradient's jaxpr, at any depth."""
+
+    def count(jaxpr: Any) -> int:
+        inner = [j for e in jaxpr.eqns for j in jax.tree.leaves(list(e.params.values()), is_leaf=has_equations)]
+        found = sum(count(getattr(j, "jaxpr", j)) for j in inner if has_equations(j))
+        return found + sum(e.primitive.name == "dot_general" for e in jaxpr.eqns)
+
+    return count(jax.make_jaxpr(inline(gradient(f)))(*given).jaxpr)
+
+
+def has_equations(j: Any) -> bool:
+    return hasattr(getattr(j, "jaxpr", j), "eqns")
+
+
+@pytest.mark.parametrize("loss", [linear_cross_entropy, linear_log_probs], ids=lambda f: f.name)
+def test_what_is_kept_has_a_name_for_checkpoint_policies(loss: Any) -> None:
+    """Three numbers for each token, kept, spare the pass that would compute them again."""
+    f, given = functools.partial(loss, labels=jnp.arange(N)), TOKENS
+    named = jax.checkpoint_policies.save_only_these_names(loss.name)
+    assert products(f, *given) == 4
+    assert products(jax.checkpoint(f), *given) == 5
+    assert products(jax.checkpoint(f, policy=named), *given) == 4
 
 
 # ---------------------------------------------------------------------------------------------- known bugs

@@ -36,9 +36,12 @@ def _tokens(n: int, d: int, classes: int) -> tuple[Draw, Draw, Draw]:
     return normal(n, d), normal(d, classes, scale=0.05), integers(n, high=classes)
 
 
+def _layers(n: int) -> tuple[Draw, ...]:
+    return normal(n, 256), normal(256, 16384, scale=0.05), normal(n, 384), normal(384, 16384, scale=0.05)
+
+
 def losses_with_an_output_layer() -> tuple[Workload, ...]:
-    """The first of linear_cross_entropy is that of its claims."""
-    layers = normal(1024, 256), normal(256, 16384, scale=0.05), normal(1024, 384), normal(384, 16384, scale=0.05)
+    """The first of each rule is that of its claims."""
     usual = {"jax.nn": _cross_entropy}
     large = _tokens(4096, 256, 32768)
     return (
@@ -46,6 +49,7 @@ def losses_with_an_output_layer() -> tuple[Workload, ...]:
         Workload(losses.linear_cross_entropy, large, {}, usual, jnp.bfloat16, "bfloat16"),
         Workload(losses.linear_cross_entropy, _tokens(1024, 256, 16384), against=usual, label="16384 classes"),
         Workload(losses.linear_log_probs, _tokens(1024, 256, 16384), against={"jax.nn": _log_probs}),
-        Workload(losses.linear_divergence, layers, against={"jax.nn": _divergence}),
+        Workload(losses.linear_divergence, _layers(2048), against={"jax.nn": _divergence}),
+        Workload(losses.linear_divergence, _layers(1024), against={"jax.nn": _divergence}, label="1024 tokens"),
         Workload(losses.clip_loss, (normal(4096, 512), normal(4096, 512), normal()), against={"jax.nn": _clip}),
     )

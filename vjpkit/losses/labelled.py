@@ -58,6 +58,10 @@ class Labelled:
         marked = self.grid.classes.places(j) == self.grid.tokens.take(self.labels, i, 0)
         return layer, self.grid.logits(layer), self.grid.fresh(marked, i, j, stale=False)
 
+    def place(self, i: Any, j: Any) -> Array:
+        """Where in that block of classes each label is, below 0 or beyond the block if it is not there."""
+        return self.grid.tokens.take(self.labels, i, 0) - self.grid.classes.start(j)
+
     def counted(self, loss: Array) -> Array:
         """A loss [n, 1] in the tokens' shape: NaN for labels that no class has, 0 for tokens that do not count."""
         known = self.labels < self.grid.classes.length

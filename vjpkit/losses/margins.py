@@ -47,18 +47,22 @@ def _violation(scores: Array, labels: Array, margin: int) -> tuple[Array, Any]:
     return loss.astype(scores.dtype), (scores, labels, largest[..., None])
 
 
-def _winner_less_label(res: Any, margin: int) -> Array:  # 1ₘ − 1ₖ
+def _winners(res: Any, margin: int) -> tuple[Array, Array, Array]:
+    """Which scores are the largest, how many of them, and which is the label's."""
     scores, labels, largest = res
     wins = (_lifted(scores, labels, margin) == largest).astype(largest.dtype)
-    return wins / jnp.sum(wins, -1, keepdims=True) - is_label(labels, scores.shape[-1])
+    return wins, jnp.sum(wins, -1, keepdims=True), is_label(labels, scores.shape[-1])
 
 
 def _violation_forward(res: Any, scores_dot: Array, margin: int) -> Array:  # ℓ̇ = ẋₘ − ẋₖ
-    return jnp.sum(_winner_less_label(res, margin) * scores_dot, -1).astype(scores_dot.dtype)
+    wins, ties, own = _winners(res, margin)
+    return jnp.sum((wins / ties - own) * scores_dot, -1).astype(scores_dot.dtype)
 
 
 def _violation_reverse(res: Any, g: Array, margin: int) -> tuple[Array, None]:  # x̄ = g (1ₘ − 1ₖ)
-    return (_winner_less_label(res, margin) * g[..., None]).astype(g.dtype), None
+    wins, ties, own = _winners(res, margin)
+    g_rows = g[..., None]
+    return (wins * (g_rows / ties) - own * g_rows).astype(g.dtype), None  # one division for each row
 
 
 @rule

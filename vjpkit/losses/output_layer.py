@@ -21,6 +21,7 @@ from vjpkit.core import DtypeError, ShapeError
 from vjpkit.core.answers import show, spec
 from vjpkit.core.chunks import Blocks, over
 from vjpkit.losses.arguments import FLOAT, check_dtype, wide
+from vjpkit.losses.surprisal import Part, shifted
 
 BlockSize = int | tuple[int, int] | None
 
@@ -138,6 +139,26 @@ class Grid:
 
         rows, wholes = over(column, (rows, wholes), range(self.classes.count))
         return rows, jax.tree.unflatten(tree, wholes)
+
+
+def read(so_far: Part, x: Array, k: Array, axis: int = 1) -> Part:
+    """What is known of rows, with the classes of x, along this axis, read too.
+
+    What was summed below the old peak shrinks to the new one.
+
+    Args:    k: the place in x of the class that is marked, [n, 1]; below 0 or beyond x where it is in another block.
+    """
+    laid = jnp.asarray if axis else jnp.transpose
+    places, marked = laid(jnp.arange(x.shape[axis])[None]), laid(k)
+    peak = jnp.maximum(so_far.peak, jax.lax.stop_gradient(jnp.max(x, axis)[:, None]))
+    others = jnp.sum(jnp.where(places == marked, 0, jnp.exp(shifted(x, laid(peak)))), axis)[:, None]
+    own = jnp.take_along_axis(x, jnp.clip(marked, 0, x.shape[axis] - 1), axis).reshape(-1, 1)
+    here = (k >= 0) & (k < x.shape[axis])
+    return Part(
+        peak,
+        so_far.others * jnp.exp(shifted(so_far.peak, peak)) + others,
+        jnp.maximum(so_far.own, jnp.where(here, own, -jnp.inf)),
+    )
 
 
 def dot(a: Array, b: Array, of_a: int, of_b: int) -> Array:

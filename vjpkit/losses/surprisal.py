@@ -57,17 +57,6 @@ class Part(NamedTuple):
     def nothing(cls, n: int, dtype: Any) -> Part:
         return cls(jnp.full((n, 1), -jnp.inf, dtype), jnp.zeros((n, 1), dtype), jnp.full((n, 1), -jnp.inf, dtype))
 
-    def read(self, x: Array, marked: Array) -> Part:
-        """With the classes of x, [n, c], read too: what was summed below the old peak shrinks to the new one."""
-        peak = jnp.maximum(self.peak, jax.lax.stop_gradient(jnp.max(x, 1, keepdims=True)))
-        others = jnp.sum(jnp.where(marked, 0, jnp.exp(shifted(x, peak))), 1, keepdims=True)
-        own = jnp.sum(jnp.where(marked, x, 0), 1, keepdims=True)
-        return Part(
-            peak,
-            self.others * jnp.exp(shifted(self.peak, peak)) + others,
-            jnp.where(jnp.any(marked, 1, keepdims=True), own, self.own),
-        )
-
     def row(self) -> Row:
         """The row's numbers, all classes read."""
         total = self.others + jnp.exp(shifted(self.own, self.peak))

@@ -13,6 +13,7 @@ from vjpkit.core import DtypeError, ShapeError
 from vjpkit.core.chunks import Blocks, side
 from vjpkit.nn.arguments import floating, integer, misfit, random_key, same_dtype, shaped
 from vjpkit.nn.attention_scores import Operands, Scores, words
+from vjpkit.nn.attention_tiles import by_key, by_query
 from vjpkit.nn.dropout import STEPS
 
 Window = int | tuple[int | None, int | None] | None
@@ -44,21 +45,20 @@ def arrange(
 ) -> Scores:
     """Arguments that fit, as the maps read them."""
     at = operands(query, key, value, bias, sinks)
-    (b, t, n, h), (_, s, k, _) = at.query.shape, at.key.shape
+    (b, k, g, t, h), s = at.query.shape, at.key.shape[2]
     before, after = window = local_window_size if isinstance(local_window_size, tuple) else (local_window_size,) * 2
-    sizes = block_sizes(b * n, block_size)
+    sizes = block_sizes(b * k * g, block_size)
     kept = round((1 - dropout_rate) * STEPS)
     of_t, of_s = query_segment_ids, key_value_segment_ids
     return Scores(
         rows=Blocks.of(t, sizes[0]),
         columns=Blocks.of(s, sizes[1]),
-        groups=k,
         band=(before, 0 if after is None else min(after, 0)) if is_causal else window,
         operands=at,
         mask=None if mask is None else _per_tile(mask, k),
         lengths=(query_seq_lengths, key_value_seq_lengths),
         segments=None if of_t is None or of_s is None else (of_t.reshape(b, t), of_s.reshape(b, s)),
-        words=None if kept == STEPS or dropout_key is None else words(dropout_key, b, k, n // k, t, s),
+        words=None if kept == STEPS or dropout_key is None else words(dropout_key, b, k, g, t, s),
         kept=kept,
         scale=1 / math.sqrt(h or 1) if scale is None else scale,
         softcap=softcap,
@@ -70,7 +70,8 @@ def operands(query: Array, key: Array, value: Array, bias: Array | None, sinks: 
     k = key.shape[-2]
     query, key, value = (x if x.ndim == 4 else x[None] for x in (query, key, value))
     bias = None if bias is None else _per_tile(bias, k)
-    return Operands(query, key, value, bias, None if sinks is None else sinks.reshape(k, -1, 1, 1))
+    sinks = None if sinks is None else sinks.reshape(k, -1, 1, 1)
+    return Operands(by_query(query, k), by_key(key), by_key(value), bias, sinks)
 
 
 def _per_tile(x: Array, k: int) -> Array:
@@ -79,13 +80,19 @@ def _per_tile(x: Array, k: int) -> Array:
     return x.reshape(b, 1, 1, t, s) if n == 1 else x.reshape(b, k, n // k, t, s)
 
 
-TILE = {"cpu": 2**19, "gpu": 2**24}  # numbers in a tile of all heads: what fits a cache; what keeps the cores busy
+TILE = {"cpu": 2**23, "gpu": 2**24}  # numbers in a tile of all heads, at most
 
 
 def block_sizes(heads: int, block_size: BlockSize) -> tuple[int, int]:
-    """How many queries and keys there are in a block at most; by default, so that a tile of all heads is small."""
+    """How many queries and keys there are in a block at most; by default, so that a tile of all heads is small.
+
+    On a CPU a tile of a head is 256 × 512 where there are not too many: XLA has one core do a smaller product, and a
+    larger tile has more in it that a causal mask takes out again.
+    """
     if block_size is None:
-        block_size = side(TILE.get(jax.default_backend(), 2**22) // max(heads, 1))
+        cpu = jax.default_backend() == "cpu"
+        size = side(TILE.get(jax.default_backend(), 2**22) // max(heads, 1), most=512 if cpu else 1024)
+        block_size = (min(size, 256), size) if cpu else size
     return (block_size, block_size) if isinstance(block_size, int) else block_size
 
 

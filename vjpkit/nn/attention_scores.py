@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.lax import stop_gradient
 
-from vjpkit.nn.attention_tiles import Tiles, products
+from vjpkit.nn.attention_tiles import Tiles, products, products_turned, turned
 from vjpkit.nn.dropout import STEPS
 from vjpkit.nn.precision import wide
 
@@ -20,9 +21,9 @@ from vjpkit.nn.precision import wide
 class Operands(NamedTuple):
     """The arguments that have a derivative, or their tangents, in the layout of tiles."""
 
-    query: Array  # [B, T, N, H]
-    key: Array  # [B, S, K, H]
-    value: Array  # [B, S, K, H]
+    query: Array  # [B, K, G, T, H]
+    key: Array  # [B, K, S, H]
+    value: Array  # [B, K, S, H]
     bias: Array | None  # [B, K, G, T, S], where any of them may be 1
     sinks: Array | None  # [K, G, 1, 1]
 
@@ -42,26 +43,36 @@ class Scores(Tiles):
 
     def logits(self, i: Any, j: Any) -> tuple[Array, Any]:
         """x = c tanh(scale q kᵀ / c) + b, −∞ where not seen, and the slope of x in q kᵀ."""
-        q, k, _, bias, _ = self.operands
-        x = self.scale * products(self.row(q, i), self.column(k, j))
-        slope: Any = self.scale
-        if self.softcap is not None:
-            y = jnp.tanh(x / self.softcap)
-            x, slope = self.softcap * y, self.scale * (1 - y * y)
-        if bias is not None:
-            x = x + wide(self.tile(bias, i, j))
-        visible = self.visible(i, j)
-        return x if visible is None else jnp.where(visible, x, -jnp.inf), slope
+        q, k = self.row(self.operands.query, i), self.column(self.operands.key, j)
+        return self._logits(products(q, k), i, j, lambda tile: tile)
 
     def shares(self, i: Any, j: Any, lse: Array) -> tuple[Array, Any]:
         """p = exp(x − lse), and the slope of x in q kᵀ."""
         x, slope = self.logits(i, j)
-        return jnp.exp(x - self.per_query(lse, i)), slope
+        return jnp.exp(x - self.row(lse, i)), slope
+
+    def shares_turned(self, i: Any, j: Any, lse: Array) -> tuple[Array, Any]:
+        """Both, turned."""
+        q, k = self.row(self.operands.query, i), self.column(self.operands.key, j)
+        x, slope = self._logits(products_turned(q, k), i, j, turned)
+        return jnp.exp(x - turned(self.row(lse, i))), slope
+
+    def _logits(self, x: Array, i: Any, j: Any, laid: Callable[[Array], Array]) -> tuple[Array, Any]:
+        """From x = q kᵀ, in a tile that is `laid` in this way or that."""
+        x = self.scale * x
+        slope: Any = self.scale
+        if self.softcap is not None:
+            y = jnp.tanh(x / self.softcap)
+            x, slope = self.softcap * y, self.scale * (1 - y * y)
+        if self.operands.bias is not None:
+            x = x + laid(wide(self.tile(self.operands.bias, i, j)))
+        visible = self.visible(i, j)
+        return x if visible is None else jnp.where(laid(visible), x, -jnp.inf), slope
 
     def start(self) -> tuple[Array, Array]:
         """A high and Σ exp(x − high), for each query, before it has seen a key: those of its sink, or of nothing."""
         q, *_, sinks = self.operands
-        none = jnp.zeros_like(wide(self.heads_first(q[..., :1])))
+        none = jnp.zeros_like(wide(q[..., :1]))
         if sinks is None:
             return none + jnp.finfo(none.dtype).min, none
         high = finite(wide(sinks))
@@ -87,12 +98,12 @@ class Scores(Tiles):
         of_t, of_s = self.rows.take(of_t, i, 1), self.columns.take(of_s, j, 1)
         return (of_t[:, :, None] == of_s[:, None, :])[:, None, None]
 
-    def drop(self, v: Array, i: Any, j: Any) -> Array:
+    def drop(self, v: Array, i: Any, j: Any, laid: Callable[[Array], Array] = lambda tile: tile) -> Array:
         """v m / q of a tile: the mask m is drawn from the place of each entry, and so in tiles of any size the same."""
         if self.words is None:
             return v
         of_t, of_s = self.words
-        word = _mixed(self.rows.take(of_t, i, 3) + self.columns.take(of_s, j, 4))
+        word = _mixed(laid(self.rows.take(of_t, i, 3) + self.columns.take(of_s, j, 4)))
         return jnp.where(word >> 16 < self.kept, v * (STEPS / max(self.kept, 1)), 0)
 
 

@@ -1,8 +1,9 @@
 """Attention in tiles, a block of queries beside a block of keys: how they are read, multiplied and added up.
 
 Letters, as in jax.nn: batch B, queries T, keys S, heads N = K G, in K groups of G that share a key head, features H.
-In a tile the heads come first, so that products run along memory: a row is [B, K, G, t, H], a column [B, K, s, H],
-their tile [B, K, G, t, s], and what there is one of for each query is [B, K, G, t, 1].
+The heads come first, so that products run along memory: what there is for each query is [B, K, G, T, ·], for each key
+[B, K, S, ·]. A row is [B, K, G, t, ·], a column [B, K, s, ·], their tile [B, K, G, t, s]. Turned, with its keys first,
+a tile is [B, K, s, G, t]: whatever is summed over all queries that share a key is then a product along memory.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ class Tiles:
 
     rows: Blocks
     columns: Blocks
-    groups: int  # K
     band: tuple[int | None, int | None]  # how far a query sees before and after its own place; None: without end
 
     def seen(self) -> tuple[Any, ...]:
@@ -56,47 +56,25 @@ class Tiles:
 
     # ------------------------------------------------------------------------------------- reading and adding
 
-    def heads_first(self, x: Array) -> Array:
-        """[B, T, N, h] as [B, K, G, T, h]."""
-        b, t, n, h = x.shape
-        return jnp.moveaxis(x.reshape(b, t, self.groups, n // self.groups, h), 1, 3)
-
-    def heads_last(self, x: Array) -> Array:
-        """[B, K, G, T, h] as [B, T, N, h]."""
-        b, k, g, t, h = x.shape
-        return jnp.moveaxis(x, 3, 1).reshape(b, t, k * g, h)
-
     def row(self, x: Array, i: Any) -> Array:
-        """Row i of x: [B, T, N, H]."""
-        return self.heads_first(self.rows.take(x, i, 1))
+        """Row i of x: [B, K, G, T, ·]."""
+        return self.rows.take(x, i, 3)
 
     def put_row(self, x: Array, i: Any, part: Array) -> Array:
         """x with another row i."""
-        return self.rows.put(x, i, self.heads_last(part), 1)
+        return self.rows.put(x, i, part, 3)
 
     def add_row(self, x: Array, i: Any, j: Any, part: Array) -> Array:
         """x with more in row i."""
-        return self.put_row(x, i, self.row(x, i) + part)
+        return self.rows.add(x, i, part, 3)
 
     def column(self, x: Array, j: Any) -> Array:
-        """Column j of x: [B, S, K, H]."""
-        return jnp.moveaxis(self.columns.take(x, j, 1), 1, 2)
+        """Column j of x: [B, K, S, ·]."""
+        return self.columns.take(x, j, 2)
 
     def add_column(self, x: Array, i: Any, j: Any, part: Array) -> Array:
         """x with more in column j."""
-        return self.columns.put(x, j, jnp.moveaxis(self.column(x, j) + part, 2, 1), 1)
-
-    def per_query(self, x: Array, i: Any) -> Array:
-        """Row i of x: [B, K, G, T, 1]."""
-        return self.rows.take(x, i, 3)
-
-    def put_per_query(self, x: Array, i: Any, part: Array) -> Array:
-        """x with another row i."""
-        return self.rows.put(x, i, part, 3)
-
-    def add_per_query(self, x: Array, i: Any, j: Any, part: Array) -> Array:
-        """x with more in row i."""
-        return self.rows.add(x, i, part, 3)
+        return self.columns.add(x, j, part, 2)
 
     def tile(self, x: Array, i: Any, j: Any) -> Array:
         """Tile i, j of x: [B, K, G, T, S], where any of them may be 1, for all."""
@@ -111,6 +89,36 @@ class Tiles:
         return row if x.shape[3] == 1 else self.rows.put(x, i, row, 3)
 
 
+# --------------------------------------------------------------------------------------------------- the layout
+
+
+def by_query(x: Array, k: int) -> Array:
+    """[B, T, N, ·] as [B, K, G, T, ·]."""
+    b, t, n, h = x.shape
+    return jnp.moveaxis(x.reshape(b, t, k, n // k, h), 1, 3)
+
+
+def by_query_back(x: Array) -> Array:
+    """[B, K, G, T, ·] as [B, T, N, ·]."""
+    b, k, g, t, h = x.shape
+    return jnp.moveaxis(x, 3, 1).reshape(b, t, k * g, h)
+
+
+def by_key(x: Array) -> Array:
+    """[B, S, K, ·] as [B, K, S, ·], and back."""
+    return jnp.swapaxes(x, 1, 2)
+
+
+def turned(x: Array) -> Array:
+    """A tile, or what broadcasts to one, with its keys first: [B, K, G, t, s] as [B, K, s, G, t]."""
+    return jnp.moveaxis(x.reshape((1,) * (5 - x.ndim) + x.shape), 4, 2)
+
+
+def turned_back(x: Array) -> Array:
+    """[B, K, s, G, t] as [B, K, G, t, s]."""
+    return jnp.moveaxis(x, 2, 4)
+
+
 # --------------------------------------------------------------------------------------------------- products
 
 
@@ -119,14 +127,27 @@ def products(q: Array, k: Array) -> Array:
     return _matmul(_flat(q), jnp.swapaxes(k, -1, -2), q).reshape(*q.shape[:-1], k.shape[-2])
 
 
+def products_turned(q: Array, k: Array) -> Array:
+    """k qᵀ, their tile turned."""
+    b, heads, g, t, _ = q.shape
+    return _matmul(k, jnp.swapaxes(_flat(q), -1, -2), q).reshape(b, heads, k.shape[-2], g, t)
+
+
 def onto_row(p: Array, v: Array) -> Array:
     """p v, the row of a tile and a column."""
     return _matmul(_flat(p), v, v).reshape(*p.shape[:-1], v.shape[-1])
 
 
-def onto_column(p: Array, g: Array) -> Array:
-    """pᵀ g, the column of a tile and a row; by (gᵀ p)ᵀ, for g is the smaller one to transpose."""
-    return jnp.swapaxes(_matmul(jnp.swapaxes(_flat(g), -1, -2), _flat(p), g), -1, -2)
+def turned_onto_row(p: Array, k: Array) -> Array:
+    """p k, the row of a turned tile and a column; by (kᵀ p)ᵀ, for k is the smaller one to transpose."""
+    b, heads, s, g, t = p.shape
+    row = _matmul(jnp.swapaxes(k, -1, -2), p.reshape(b, heads, s, g * t), k)
+    return jnp.swapaxes(row, -1, -2).reshape(b, heads, g, t, k.shape[-1])
+
+
+def turned_onto_column(p: Array, g: Array) -> Array:
+    """pᵀ g, the column of a turned tile and a row."""
+    return _matmul(p.reshape(*p.shape[:3], -1), _flat(g), g)
 
 
 def _flat(p: Array) -> Array:
