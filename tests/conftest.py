@@ -1,4 +1,4 @@
-"""Truth is float64, eight devices are simulated, programs are compiled quickly, before any test touches JAX."""
+"""Truth is float64, eight devices are simulated, before any test touches JAX, and programs are let go of in time."""
 
 import itertools
 
@@ -6,7 +6,6 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 8)
-jax.config.update("jax_disable_most_optimizations", True)  # LLVM's: buffers and operations are those of any program
 
 _finished = itertools.count(1)
 

@@ -8,7 +8,8 @@ import pytest
 from vjpkit.core import rule
 from vjpkit.core.zeros import without_zeros
 
-X, W, B = (jax.random.normal(jax.random.key(n), s) for n, s in enumerate([(23, 31), (31, 37), (37,)]))
+# small, for 1 − tanh² has no digits where it is near 0
+X, W, B = (0.2 * jax.random.normal(jax.random.key(n), s) for n, s in enumerate([(23, 31), (31, 37), (37,)]))
 
 
 @rule
