@@ -15,6 +15,7 @@ from vjpkit.check import arithmetic, evaluating
 from vjpkit.check.compiling import Evaluated, Program
 from vjpkit.check.evaluating import Evaluation, TooLong, length
 
+EPS = np.finfo(float).eps
 X = np.linspace(-1.5, 1.25, 15).reshape(3, 5)
 
 
@@ -49,7 +50,8 @@ def test_numpy_gives_what_xla_gives(name: str) -> None:
     traced = jax.jit(f).trace(X)
     got = Evaluation()(traced.jaxpr, [X])
     for a, b in zip(got, jax.tree.leaves(jax.jit(f)(X)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14)
+        largest = np.max(np.abs(b), initial=0)
+        assert np.max(np.abs(a - b), initial=0) <= 50 * EPS * largest  # sums of at most 35 terms, a solve, a normal
         assert np.asarray(a).dtype == b.dtype
 
 
@@ -84,14 +86,21 @@ def test_a_program_with_an_operation_that_cannot_stand_alone_is_compiled(monkeyp
         raise NotImplementedError
 
     monkeypatch.setattr(Evaluation, "operation", refuses)
-    np.testing.assert_allclose(Evaluated(jnp.sin, calls=1)(X), np.sin(X), rtol=1e-14)
+    np.testing.assert_array_equal(Evaluated(jnp.sin, calls=1)(X), Program(jnp.sin)(X))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_narrower_than_float64_is_compiled(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(arithmetic._ELEMENTWISE, "sin", np.cos)
+    x = X.astype(dtype)
+    np.testing.assert_array_equal(Evaluated(jnp.sin, calls=1)(x), Program(jnp.sin)(x))
 
 
 def test_a_program_that_was_compiled_stays_with_xla(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Evaluated(jnp.sin, calls=1)
     np.testing.assert_array_equal(program(X, compiled=True), Program(jnp.sin)(X))
     monkeypatch.setitem(arithmetic._ELEMENTWISE, "sin", np.cos)
-    np.testing.assert_allclose(program(X), np.sin(X), rtol=1e-14)
+    np.testing.assert_array_equal(program(X), Program(jnp.sin)(X))
 
 
 def test_xla_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from vjpkit.check.evaluating import MOST, Evaluation, length
 
@@ -81,7 +82,7 @@ class Program:
 
 
 class Evaluated(Program):
-    """A program in float64 that NumPy evaluates where `calls` of it cost less than to compile it.
+    """A program that NumPy evaluates where the arguments are float64 and `calls` of it cost less than to compile it.
 
     Its numbers say nothing of what XLA gives; `compiled=True` asks for that, once, and `settle` from then on.
     """
@@ -109,7 +110,13 @@ class Evaluated(Program):
         return changes
 
     def _short(self, inputs: Any) -> bool:
-        return _signature(inputs) not in self._begun and self._calls * self.length(*inputs) < MOST
+        return _signature(inputs) not in self._begun and worthwhile((self,), self._calls, inputs)
+
+
+def worthwhile(programs: Sequence[Program], calls: int, inputs: Any) -> bool:
+    """Whether NumPy evaluates so many calls of programs sooner than XLA compiles them: in float64, of short ones."""
+    floats = [a.dtype for a in jax.tree.leaves(inputs) if jnp.issubdtype(a.dtype, jnp.inexact)]
+    return all(jnp.finfo(d).bits == 64 for d in floats) and calls * sum(p.length(*inputs) for p in programs) < MOST
 
 
 def _signature(inputs: Any) -> Any:

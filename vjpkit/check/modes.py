@@ -35,8 +35,7 @@ class Modes:
             "forward": self._forward,
             "reverse": self._reverse,
         }
-        self._compiled = {name: Program(program) for name, program in self.programs.items()}
-        self._evaluated = {name: Evaluated(program, CALLS) for name, program in self.programs.items() if evaluated}
+        self._programs = {n: Evaluated(f, CALLS) if evaluated else Program(f) for n, f in self.programs.items()}
         self.missing: dict[tuple[str, str], str] = {}
         self.refused: dict[str, str] = {}
         self._outputs: dict[Any, tuple[jax.ShapeDtypeStruct, ...]] = {}
@@ -67,13 +66,13 @@ class Modes:
     def ahead(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> None:
         """Begin a mode's program, for a call that is to come."""
         with scope(at), suppress(Exception):  # which the call raises again
-            self._program(mode, at).ahead(at.x, at.fixed, self.cast(mode, at, vectors))
+            self._programs[mode].ahead(at.x, at.fixed, self.cast(mode, at, vectors))
 
     def settle(self, mode: str, at: Point, vectors: Sequence[np.ndarray]) -> bool:
         """From now on XLA gives the numbers of this mode here, if there are any; whether others gave them before."""
         if (mode, at.dtype) in self.missing:
             return False
-        program = self._program(mode, at)
+        program = self._programs[mode]
         with scope(at):
             return isinstance(program, Evaluated) and program.settle(at.x, at.fixed, self.cast(mode, at, vectors))
 
@@ -101,7 +100,7 @@ class Modes:
             like = self.outputs(at) if mode == "reverse" else at.x
             vectors = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in like)
             with scope(at):
-                why = refusal(self._program(mode, at).traced, at.x, at.fixed, vectors)
+                why = refusal(self._programs[mode].traced, at.x, at.fixed, vectors)
             if why is not None:
                 self.missing[mode, at.dtype] = why
             self._traced.add((mode, at))
@@ -112,14 +111,11 @@ class Modes:
             raise Unavailable(why)
         try:
             with scope(at):
-                out = self._program(mode, at)(at.x, at.fixed, *vectors)
+                out = self._programs[mode](at.x, at.fixed, *vectors)
                 return jax.tree.map(wide, list(out) if mode == "value" else tuple(map(list, out)))
         except Exception as error:
             self.missing[mode, at.dtype] = reason(error)
             raise Unavailable(self.missing[mode, at.dtype]) from error
-
-    def _program(self, mode: str, at: Point) -> Program:
-        return self._evaluated[mode] if at.x64 and mode in self._evaluated else self._compiled[mode]
 
 
 def scope(at: Point) -> Any:

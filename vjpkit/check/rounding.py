@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from vjpkit.check.compiling import Program
-from vjpkit.check.evaluating import MOST, Evaluation
+from vjpkit.check.compiling import Program, worthwhile
+from vjpkit.check.evaluating import Evaluation
 from vjpkit.check.jaxprs import scan_sizes
 from vjpkit.check.layout import Point
 from vjpkit.check.modes import CALLS, scope
@@ -67,11 +67,8 @@ class Nudged:
         """Begin the programs, for a spread that is to come; `entries` are those of the largest answer."""
         inputs = (at.x, at.fixed, *vectors)
         with scope(at), suppress(Exception):  # which the call raises again
-            if not self._short(at, inputs):
+            if not worthwhile(self._programs, CALLS, inputs):
                 self._compiled.ahead(self._table(0, inputs, entries), *inputs)
-
-    def _short(self, at: Point, inputs: Sequence[Any]) -> bool:
-        return at.x64 and CALLS * sum(program.length(*inputs) for program in self._programs) < MOST
 
     def spread(
         self, at: Point, seeds: Sequence[int], bases: Sequence[Sequence[np.ndarray]], *vectors: Any
@@ -82,15 +79,15 @@ class Nudged:
         moves = [[np.zeros(b.shape) for b in base] for base in bases]
         for seed in seeds:
             with scope(at):
-                answers = self._answers(at, self._table(seed, inputs, entries), inputs)
+                answers = self._answers(self._table(seed, inputs, entries), inputs)
             for move, base, answer in zip(moves, bases, answers, strict=True):
                 for i, (b, a) in enumerate(zip(base, answer, strict=True)):
                     with np.errstate(all="ignore"):
                         move[i] = np.fmax(move[i], np.abs(np.asarray(a).astype(np.float64) - b) / AMPLIFIED)
         return moves
 
-    def _answers(self, at: Point, table: np.ndarray, inputs: Sequence[Any]) -> list[Any]:
-        if self._short(at, inputs):
+    def _answers(self, table: np.ndarray, inputs: Sequence[Any]) -> list[Any]:
+        if worthwhile(self._programs, CALLS, inputs):
             leaves = jax.tree.leaves(inputs)
             with suppress(Exception):  # whatever an equation raises that stands alone
                 return [_Nudging(table, 1009 * k)(jaxpr, leaves) for k, jaxpr in enumerate(self._traced(inputs))]

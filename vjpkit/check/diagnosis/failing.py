@@ -14,14 +14,16 @@ import numpy as np
 
 from vjpkit.check.diagnosis.answers_read import read_answer
 from vjpkit.check.diagnosis.finding import Argument, Finding
+from vjpkit.check.diagnosis.lifted import in_jax
 from vjpkit.check.diagnosis.lines import is_users
 from vjpkit.check.diagnosis.source import Respelled, Source, mended, respelled_name
 from vjpkit.check.diagnosis.spelling import turned
 from vjpkit.check.diagnosis.workings import RIGHT, Workings
-from vjpkit.check.jaxprs import reason
+from vjpkit.check.jaxprs import equations, reason
 
 _SHAPE = re.compile(r"[\[(](\d+(?:\s*,\s*\d+)*,?)[\])]")
 EVERYTHING = Argument("", -1)
+ROOM = 2**22  # entries of an array that any edit may make; above that, so many times what it is given
 
 
 def failure(w: Workings, error: Exception, mend: bool = True) -> list[Finding]:
@@ -74,8 +76,21 @@ def repaired(w: Workings, goal: list[int] | None = None) -> list[tuple[list[Resp
 
 def _is_right(w: Workings, f: Callable[..., Any], k: int, which: int) -> bool:
     i = w.of_arm(k)[which]
+    if _overflows(w, f, i):
+        return False
     got, want = w.asked.select(k, answer_of(w, f, i)), w.want[k][which]
     return got.shape == want.shape and bool(np.linalg.norm(got - want) <= 10 * RIGHT * np.linalg.norm(want) + w.floor)
+
+
+def _overflows(w: Workings, f: Callable[..., Any], probe: int) -> bool:
+    """Whether an edit makes an array far larger than what it is given, as `outer(g, x)` for `g * x` does."""
+    sizes = [np.size(a) for a in w.inputs(probe)]
+    if max(sizes) ** 2 <= ROOM:
+        return False
+    p, asked = w.probes[probe], w.asked
+    made = jax.make_jaxpr(lambda point, v: in_jax(f)(asked.vector(v), *asked.rebuilt(point)))
+    program = made(w.places[p.place], list(p.vectors)).jaxpr
+    return any(v.aval.size > max(ROOM, 4 * sum(sizes)) for eqn in equations(program) for v in eqn.outvars)
 
 
 def answer_of(w: Workings, f: Callable[..., Any], probe: int) -> list[Any]:

@@ -83,9 +83,7 @@ def _answer(w: Workings, diagnosis: Diagnosis, seed: int, seconds: float, again:
     for k in list(wrong):
         said = behaviour(w, k) if np.shape(w.got[k][0]) == np.shape(w.want[k][0]) else None
         if said is not None:
-            mended = (
-                Search(w, [k], 1.0).mended()[k] if said[0] in ("nonlinear_in_cotangent", "nonfinite") and again else []
-            )
+            mended = Search(w, [k], 1.0).mended()[k] if said[0] in MENDED and again else []
             explained[k] = [Explanation((said,), 0.0, 0.0), *(e for e in mended if e.causes != (said[0],))]
         elif low := _low_precision(w, k):
             explained[k] = [low]

@@ -5,6 +5,7 @@ It needs nothing of how the candidate is written, so it is what is left for loop
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,15 +14,14 @@ import numpy as np
 from vjpkit.check.diagnosis.explanations import Part
 from vjpkit.check.diagnosis.workings import Workings
 
-LARGEST = 64  # rows
+LARGEST, ENTRIES = 64, 2**20  # rows that are looked at, and entries in some of many
 
 
 def jacobian_parts(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
     """What happened to the entries of an arm's Jacobian, where each is right, lost, or of the wrong sign."""
-    units = list(w.asked.units(range(len(w.asked.spoken)))) if w.asked.kind == "vjp" else []
-    if not 0 < len(units) <= LARGEST or np.iscomplexobj(w.want[k][0]):
+    if not 0 < _outputs(w) <= LARGEST or np.iscomplexobj(w.want[k][0]):
         return
-    right, got, close = _both(w, k, units)
+    right, got, close = _both(w, k)
     if right.shape != got.shape or not np.isfinite(got).all():
         return
     equal, turned = np.abs(got - right) <= close, np.abs(got + right) <= close
@@ -38,20 +38,24 @@ def jacobian_parts(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
 
 def moved_entries(w: Workings, k: int) -> Iterator[tuple[Part, float]]:
     """Whether the rows of an arm's Jacobian, or of a large one's every so many, have the right entries elsewhere."""
-    units = list(w.asked.units(range(len(w.asked.spoken)))) if w.asked.kind == "vjp" else []
-    if not units or np.iscomplexobj(w.want[k][0]):
+    if not _outputs(w) or np.iscomplexobj(w.want[k][0]):
         return
-    right, got, close = _both(w, k, units[:: -(-len(units) // LARGEST)])
+    right, got, close = _both(w, k, max(1, min(LARGEST, ENTRIES // max(1, w.want[k][0].size))))
     if right.shape == got.shape and np.any(right) and (np.abs(np.sort(got) - np.sort(right)) <= close).all():
         detail = "the entries of the Jacobian's rows are right, but lie at other positions"
         yield ("positions_ignored", detail, "put each where the function reads it"), 4.0
 
 
-def _both(w: Workings, k: int, units: list[Any]) -> tuple[Any, Any, float]:
-    """The right Jacobian and the candidate's, a row for each of some entries of the output; what counts as equal."""
-    right, got = (
-        np.stack([np.ravel(ask(w.places[0], unit)[k]) for unit in units]) for ask in (w.right_at, w.answer_to)
-    )
+def _outputs(w: Workings) -> int:
+    """How many entries the output has; none where the answers are tangents, which have no rows."""
+    return sum(math.prod(shape) for shape, _ in w.asked.vector_shapes()) if w.asked.kind == "vjp" else 0
+
+
+def _both(w: Workings, k: int, most: int = LARGEST) -> tuple[Any, Any, float]:
+    """Rows of the right Jacobian and of the candidate's, for entries of the output; what counts as equal."""
+    units = w.asked.units(range(len(w.asked.spoken)), most)
+    rows = [[np.ravel(ask(w.places[0], unit)[k]) for ask in (w.right_at, w.answer_to)] for unit in units]
+    right, got = map(np.stack, zip(*rows, strict=True))
     return right, got, 1e-9 * float(np.abs(right).max(initial=0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,14 +82,18 @@ class Asked:
             return [(s.shape, s.dtype) for s in (self.outs[i] for i in self.spoken)]
         return [(np.shape(self.point[a]), self.point[a].dtype) for a in self.active]
 
-    def units(self, which: Iterable[int]) -> Iterator[list[np.ndarray]]:
-        """The vectors that are one at a single entry, of one of those that `which` names, and zero elsewhere."""
+    def units(self, which: Iterable[int], most: int | None = None) -> Iterator[list[np.ndarray]]:
+        """The vectors that are one at a single entry, of one of those that `which` names, and zero elsewhere.
+
+        Of more than `most` of them every so many.
+        """
         zeros = [np.zeros(shape, dtype) for shape, dtype in self.vector_shapes()]
-        for j in which:
-            for n in range(zeros[j].size):
-                vectors = [a.copy() for a in zeros]
-                vectors[j].flat[n] = 1
-                yield vectors
+        places = [(j, n) for j in which for n in range(zeros[j].size)]
+        step = math.ceil(len(places) / most) if places and most else 1
+        for j, n in places[::step]:
+            vectors = [a.copy() for a in zeros]
+            vectors[j].flat[n] = 1
+            yield vectors
 
     def vector(self, vectors: Sequence[Any]) -> Any:
         """What the candidate is handed: `g` like the output, or `dots` like the arguments."""
