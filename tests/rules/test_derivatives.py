@@ -1,29 +1,34 @@
 """Value and derivatives beside autodiff of the primal: both modes, the Jacobian both ways, and four second orders.
 
 All are taken at one random point for each case, along directions that have nothing to do with one another, in one
-program for the rule and one for the truth.
+program for the rule and one for the truth; and reverse mode once more with the rule mounted as `jax.custom_vjp`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
+import vjpkit
+from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
 from .truth import QUANTITIES, Problem, assert_adjoint, assert_all_close, assert_close, derivatives, each, truth
 
-ALL = tuple(q for q in QUANTITIES if q != "scales")
+OURS = tuple(q for q in QUANTITIES if q not in ("scales", "dots"))
+PLAIN = ("value", "dot", "bars", "rows", "columns", "forward over reverse", "forward over forward")
+STOCK = ("value", "bars", "reverse over reverse")
 _known: dict[int, tuple[Case, Any]] = {}
 
 
 def both(case: Case) -> tuple[Problem, Any, Any, Any, Any]:
-    """The case at a point, v, g, and all quantities by the rule and by autodiff; computed once for each case."""
+    """The case at a point, v, g, and the quantities by the rule and by autodiff; computed once for each case."""
     if id(case) not in _known:
         p = Problem.of(case)
         u, v, g = p.direction(1), p.direction(2), p.cotangent(3)
-        _known[id(case)] = case, (p, v, g, derivatives(p, "ours", ALL, u, v, g), truth(p, ALL, u, v, g))
+        _known[id(case)] = case, (p, v, g, derivatives(p, "ours", OURS, u, v, g), truth(p, PLAIN, u, v, g))
     return _known[id(case)][1]
 
 
@@ -39,7 +44,7 @@ def test_vjp(case: Case) -> None:
     """Against the primal's vjp, and against its Jacobian, contracted with g."""
     p, _, g, ours, plain = both(case)
     assert_all_close(ours["bars"], plain["bars"], p, "cotangent of")
-    contracted = [jnp.tensordot(g, J, g.ndim) for J in plain["columns"]]
+    contracted = [np.tensordot(g, J, g.ndim) for J in plain["columns"]]
     assert_all_close(ours["bars"], contracted, p, "against gᵀ J, cotangent of")
 
 
@@ -97,3 +102,16 @@ def test_forward_over_forward(case: Case) -> None:
     p, _, _, ours, plain = both(case)
     what = f"{p.rule.name}: forward over forward"
     assert_close(ours["forward over forward"], plain["forward over forward"], what)
+
+
+@each()
+def test_mounted_as_a_custom_vjp(case: Case) -> None:
+    """A stock `jax.custom_vjp` function of the rule's maps has the same pullback, which has the same pullback."""
+    p, _, g, _, plain = both(case)
+    u = p.direction(1)
+    with vjpkit.mount("custom_vjp"):
+        assert "custom_vjp_call" in [eqn.primitive.name for eqn in jax.make_jaxpr(p.ours)(*p.x).eqns]
+        ours = jit(lambda x: {q: QUANTITIES[q](p.ours, x, u, None, g) for q in STOCK})(p.x)
+    assert_close(ours["value"], plain["value"], f"{p.rule.name}: value")
+    assert_all_close(ours["bars"], plain["bars"], p, "cotangent of")
+    assert_all_close(ours["reverse over reverse"][1:], plain["forward over reverse"], p, "reverse over reverse, in")

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vjpkit.check.compiling import jit
 from vjpkit.core import Case, Special
 
-from .truth import CASES, Problem, assert_adjoint, assert_close, call, joined, name, vjp
+from .truth import CASES, Problem, assert_adjoint, assert_close, call, choices, derivatives, joined, name, truth
 
 POINTS = [
     pytest.param(case, special, id=f"{name(case)}: {special.why}".encode("ascii", "ignore").decode())
@@ -23,6 +22,8 @@ POINTS = [
 each_point = pytest.mark.parametrize(("case", "special"), POINTS)
 in_precision = pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32], ids=lambda d: jnp.dtype(d).name)
 ROUNDINGS = 64
+AUTODIFF = ("value", "bars", "rows")
+ANSWERS = ("value", "value of fwd", "bars", "dots")
 _known: dict[tuple[int, str], tuple[Special, Any]] = {}
 
 
@@ -30,25 +31,10 @@ def at(case: Case, special: Special, dtype: Any) -> tuple[Problem, Any, Any, dic
     """The point, v, g, and what the rule answers there; computed once, in one program."""
     key = id(special), jnp.dtype(dtype).name
     if key not in _known:
-        p = Problem(case.rule, special.args, {**case.static, **special.static})
-        p = p.at([jnp.asarray(a, dtype) if i in p.moving else a for i, a in enumerate(p.leaves)])
+        p = Problem(case.rule, special.args, {**case.static, **special.static}).astype(dtype)
         v, g = p.direction(7), p.cotangent()
-        run = jit(lambda x, v, g: _answers(p, x, v, g))
-        _known[key] = special, (p, v, g, run(p.x, v, g))
+        _known[key] = special, (p, v, g, derivatives(p, "ours", ANSWERS, v, v, g))
     return _known[key][1]
-
-
-def _answers(p: Problem, x: Any, v: Any, g: Any) -> dict[str, Any]:
-    """Value and cotangents, and the tangents along each argument alone and along those whose cotangent is finite."""
-    y, pull = jax.vjp(p.ours, *x)
-    moved = lambda chosen: tuple(a if k in chosen else jnp.zeros_like(a) for k, a in enumerate(v))  # noqa: E731
-    dots = {str(chosen): jax.jvp(p.ours, x, moved(chosen))[1] for chosen in _choices(len(x))}
-    return {"value": p.ours(*x), "value of fwd": y, "bars": pull(g), "dots": dots}
-
-
-def _choices(n: int) -> set[tuple[int, ...]]:
-    """Each argument alone, and all together."""
-    return {tuple(range(n)), *((k,) for k in range(n))} - {()}
 
 
 def _within(case: Case, dtype: Any) -> float:
@@ -68,8 +54,8 @@ def test_value(case: Case, special: Special, dtype: Any) -> None:
 @in_precision
 def test_cotangents(case: Case, special: Special, dtype: Any) -> None:
     p, _, g, ours = at(case, special, dtype)
-    scales = _scales(special, p, g)
-    for argument, got, want, scale in zip(p.names, ours["bars"], _bars(special, p, g), scales, strict=True):
+    bars, scales = _bars(special, p, g)
+    for argument, got, want, scale in zip(p.names, ours["bars"], bars, scales, strict=True):
         assert_close(got, want, f"{p.rule.name} at {special.why}: cotangent of {argument}", _within(case, dtype), scale)
 
 
@@ -78,12 +64,12 @@ def test_cotangents(case: Case, special: Special, dtype: Any) -> None:
 def test_tangents(case: Case, special: Special, dtype: Any) -> None:
     """The tangent is finite wherever the cotangent is, and its adjoint, of the cotangents that are right."""
     p, v, g, ours = at(case, special, dtype)
-    bars = [np.asarray(b, np.float64) for b in _bars(special, p, g)]
+    bars = [np.asarray(b, np.float64) for b in _bars(special, p, g)[0]]
     eps = case.tol * float(jnp.finfo(dtype).eps)
-    for chosen in sorted(_choices(len(v))):
+    for chosen in choices(len(v)):
         if not all(np.isfinite(bars[k]).all() for k in chosen):
             continue
-        dot = ours["dots"][str(chosen)]
+        dot = ours["dots"][chosen]
         what = f"{p.rule.name} at {special.why}: tangent along {', '.join(p.names[k] for k in chosen)}"
         assert np.isfinite(np.asarray(dot)).all(), f"{what} is not finite: {dot}"
         bar, direction = (np.concatenate([np.ravel(a[k]) for k in chosen]) for a in (bars, v))
@@ -95,32 +81,37 @@ def _value(case: Case, special: Special, p: Problem) -> Any:
         specs = jax.tree.leaves(_output(p))
         values = jax.tree.leaves(special.value) if len(specs) > 1 else [special.value]
         return joined([np.broadcast_to(a, s.shape) for a, s in zip(values, specs, strict=True)])
-    q = p.exact()
     if case.reference:
+        q = p.exact()
         return joined(case.reference(*jax.tree.map(np.asarray, q.args(*q.x)), **q.static))
-    return q.plain(*q.x)
+    return truth(p, AUTODIFF, *[p.direction(7)] * 2, p.cotangent())["value"]
 
 
-def _bars(special: Special, p: Problem, g: Any) -> list[Any]:
-    """The cotangents that are right: what the special point says, else autodiff of the primal, which must be finite."""
-    q, g = p.exact(), g.astype(jnp.float64)
+def _bars(special: Special, p: Problem, g: Any) -> tuple[list[Any], list[Any]]:
+    """The cotangents that are right, and Σ |J|ᵀ |g|, what they are the sums of, which may cancel.
+
+    They are what the special point says, else autodiff of the primal, which must be finite.
+    """
     if special.cotangents is None:
-        bars = vjp(q.plain, q.x, g)
-        assert all(np.isfinite(b).all() for b in bars), f"autodiff gives {bars}: say which cotangents are right"
-        return list(bars)
+        t = truth(p, AUTODIFF, *[p.direction(7)] * 2, g)
+        assert all(np.isfinite(a).all() for a in (*t["bars"], *t["rows"])), (
+            f"autodiff gives {t['bars']}: say which cotangents are right"
+        )
+        return t["bars"], [np.tensordot(abs(g), abs(J), np.ndim(g)) for J in t["rows"]]
+    flat = g.astype(np.float64).reshape(-1)
+    rows = [_said(special, p, (flat * e).reshape(g.shape)) for e in np.eye(flat.size)]
+    scales = [sum(np.abs(np.nan_to_num(row)) for row in leaf) for leaf in zip(*rows, strict=True)]
+    return _said(special, p, flat.reshape(g.shape)), scales
+
+
+def _said(special: Special, p: Problem, g: Any) -> list[Any]:
+    """The cotangents that a special point says, one for each float leaf."""
     answer = special.cotangents(_structured(p, g))
     answer = answer if isinstance(answer, tuple) else (answer,)
     arguments = p.tree.children()
     assert len(answer) == len(arguments), f"{len(answer)} cotangents for {len(arguments)} arguments"
     leaves = [b for bar, a in zip(answer, arguments, strict=True) for b in a.flatten_up_to(_nones(bar, a))]
     return [np.broadcast_to(leaves[i], np.shape(p.leaves[i])) for i in p.moving]
-
-
-def _scales(special: Special, p: Problem, g: Any) -> list[Any]:
-    """Σ |J|ᵀ |g|: what the cotangents are the sums of, which may cancel."""
-    flat = np.asarray(g, np.float64).reshape(-1)
-    rows = [_bars(special, p, jnp.asarray((flat * e).reshape(g.shape))) for e in np.eye(flat.size)]
-    return [sum(np.abs(np.nan_to_num(row)) for row in leaf) for leaf in zip(*rows, strict=True)]
 
 
 def _nones(bar: Any, tree: Any) -> Any:

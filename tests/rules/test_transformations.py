@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vjpkit.check.compiling import jit
@@ -80,12 +81,12 @@ def test_vmap(case: Case, batched: tuple[int, ...]) -> None:
         return many(*x), jax.jvp(many, x, u)[1], vjp(many, x, g), each_bar
 
     u = tuple(_stack(a, axis) for a, axis in zip(zip(*us, strict=True), moving_axes, strict=True))
-    y, dot, bars, each_bar = run(stacked.x, u, jnp.stack(gs))
-    assert_close(y, jnp.stack([t["value"] for t in truths]), f"{p.rule.name}: vmap's value")
-    assert_close(dot, jnp.stack([t["dot"] for t in truths]), f"{p.rule.name}: vmap's tangent")
-    want = [jnp.stack(b) for b in zip(*(t["bars"] for t in truths), strict=True)]
+    y, dot, bars, each_bar = run(stacked.x, u, np.stack(gs))
+    assert_close(y, np.stack([t["value"] for t in truths]), f"{p.rule.name}: vmap's value")
+    assert_close(dot, np.stack([t["dot"] for t in truths]), f"{p.rule.name}: vmap's tangent")
+    want = [np.stack(b) for b in zip(*(t["bars"] for t in truths), strict=True)]
     assert_all_close(each_bar, want, p, "vmap of vjp, cotangent of")
-    summed = [b.sum(0) if axis is None else jnp.moveaxis(b, 0, axis) for b, axis in zip(want, moving_axes, strict=True)]
+    summed = [b.sum(0) if axis is None else np.moveaxis(b, 0, axis) for b, axis in zip(want, moving_axes, strict=True)]
     assert_all_close(bars, summed, p, "vjp of vmap, cotangent of")
 
 
@@ -101,18 +102,18 @@ def test_scan(case: Case) -> None:
             y = p.ours(x, *rest)
             return carry + jnp.vdot(g, y), y
 
-        return jax.lax.scan(step, 0.0, (xs, jnp.stack(gs)))
+        return jax.lax.scan(step, 0.0, (xs, np.stack(gs)))
 
     @jit
     def run(x: Any, u: Any) -> Any:
         bars, ys = jax.grad(total, tuple(range(len(x))), has_aux=True)(*x)
         return ys, jax.jvp(lambda *x: total(*x)[1], x, u)[1], bars
 
-    x, u = ((jnp.stack([a[0] for a in each]), *each[0][1:]) for each in ([q.x for q in points], us))
+    x, u = ((np.stack([a[0] for a in each]), *each[0][1:]) for each in ([q.x for q in points], us))
     ys, dots, bars = run(x, u)
-    assert_close(ys, jnp.stack([t["value"] for t in truths]), f"{p.rule.name}: scan's values")
-    assert_close(dots, jnp.stack([t["dot"] for t in truths]), f"{p.rule.name}: scan's tangents")
-    want = [jnp.stack(b) for b in zip(*(t["bars"] for t in truths), strict=True)]
+    assert_close(ys, np.stack([t["value"] for t in truths]), f"{p.rule.name}: scan's values")
+    assert_close(dots, np.stack([t["dot"] for t in truths]), f"{p.rule.name}: scan's tangents")
+    want = [np.stack(b) for b in zip(*(t["bars"] for t in truths), strict=True)]
     assert_all_close(bars, [want[0], *(b.sum(0) for b in want[1:])], p, "scan, cotangent of")
 
 
@@ -133,4 +134,7 @@ def _examples(case: Case, batched: tuple[int, ...]) -> tuple[list[Problem], list
 
 
 def _stack(values: Any, axis: int | None) -> Any:
-    return values[0] if axis is None else jnp.stack(values, axis)
+    if axis is None:
+        return values[0]
+    is_key = jax.dtypes.issubdtype(jnp.result_type(values[0]), jax.dtypes.prng_key)
+    return (jnp if is_key else np).stack(values, axis)

@@ -77,7 +77,11 @@ class Problem:
 
     def exact(self) -> Problem:
         """The same point, its numbers unchanged, in float64."""
-        return self.at([jnp.asarray(a, jnp.float64) if i in self.moving else a for i, a in enumerate(self.leaves)])
+        return self.astype(np.float64)
+
+    def astype(self, dtype: Any) -> Problem:
+        """The same point, its float leaves rounded to `dtype`; by NumPy, for JAX compiles a program for each shape."""
+        return self.at([np.asarray(a).astype(dtype) if i in self.moving else a for i, a in enumerate(self.leaves)])
 
     def direction(self, seed: int) -> tuple[Any, ...]:
         """A random tangent, one for each float leaf."""
@@ -106,7 +110,7 @@ def vector(like: Any, seed: int) -> Any:
     flat = values.reshape(-1)
     if flat.size:
         flat[-1], flat[0] = abs(flat[-1]), -abs(flat[0])
-    return jnp.asarray(flat.reshape(np.shape(like)), jnp.result_type(like))
+    return flat.reshape(np.shape(like)).astype(jnp.result_type(like))
 
 
 def vjp(f: Callable[..., Any], x: Sequence[Any], g: Any) -> tuple[Any, ...]:
@@ -129,6 +133,8 @@ QUANTITIES: dict[str, Callable[..., Any]] = {
     "forward over forward": lambda f, x, u, v, g: jax.jvp(lambda *x: jax.jvp(f, x, u)[1], x, v)[1],
     # J v and Jᵀ g with one leaf perturbed, the others constant
     "alone": lambda f, x, u, v, g: [_alone(f, x, k, v[k], g) for k in _every(x)],
+    # J v along each leaf alone, the others' tangents zero, and along all
+    "dots": lambda f, x, u, v, g: {chosen: _moved(f, x, chosen, v) for chosen in choices(len(x))},
     # what rounding x and g moves the value and the cotangents by, in eps
     "scales": lambda f, x, u, v, g: _scales(f, x, g),
 }
@@ -142,6 +148,15 @@ def _every(x: Any) -> tuple[int, ...]:
 def _alone(f: Any, x: Any, k: int, v: Any, g: Any) -> Any:
     only = lambda a: f(*x[:k], a, *x[k + 1 :])  # noqa: E731
     return jax.jvp(only, (x[k],), (v,))[1], vjp(only, (x[k],), g)[0]
+
+
+def choices(n: int) -> list[tuple[int, ...]]:
+    """Each of n leaves alone, and all together."""
+    return sorted({tuple(range(n)), *((k,) for k in range(n))} - {()})
+
+
+def _moved(f: Any, x: Any, chosen: tuple[int, ...], v: Any) -> Any:
+    return jax.jvp(f, x, tuple(a if k in chosen else jnp.zeros_like(a) for k, a in enumerate(v)))[1]
 
 
 def _scales(f: Any, x: Any, g: Any) -> Any:
@@ -160,7 +175,9 @@ def derivatives(p: Problem, by: str, quantities: Sequence[str], u: Any, v: Any, 
 
 def truth(p: Problem, quantities: Sequence[str], u: Any, v: Any, g: Any) -> dict[str, Any]:
     """The same at the same numbers, in float64, by autodiff of the primal."""
-    return derivatives(p.exact(), "plain", quantities, *jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (u, v, g)))
+    return derivatives(
+        p.exact(), "plain", quantities, *jax.tree.map(lambda a: np.asarray(a).astype(np.float64), (u, v, g))
+    )
 
 
 @functools.lru_cache(maxsize=4096)

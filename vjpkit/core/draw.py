@@ -34,7 +34,7 @@ class Draw:
         values = self.distribution(rng, self.shape).astype(np.float32)
         if jnp.issubdtype(dtype, jnp.complexfloating):
             values = values + 1j * self.distribution(rng, self.shape).astype(np.float32)
-        return jnp.asarray(values, dtype)
+        return jnp.asarray(values.astype(dtype))
 
     def reshaped(self, *shape: int) -> Draw:
         """The same distribution at another shape."""

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 from jax import tree_util as tu
 
 from vjpkit.core.answers import has_tangent, spec
@@ -31,7 +32,7 @@ def stock(call: Call) -> Any:
 
     def vjp(res: Any, g: Any) -> tuple[Any, ...]:
         kept, linear = res
-        bars = iter(linear(*kept, *(x for x in tu.tree_leaves(g) if has_tangent(spec(x)))))
+        bars = iter(linear(*kept, *(jnp.asarray(x) for x in tu.tree_leaves(g) if has_tangent(spec(x)))))
         return tuple(next(bars) if p else None for p in linear.perturbed)
 
     function = jax.custom_vjp(named(lambda *leaves: call(*leaves), call.name))
