@@ -359,3 +359,12 @@ def test_special_points_with_options_of_their_own() -> None:
 def test_residuals_are_counted() -> None:
     (line,) = check(dense(fwd=lambda x, w, b: dense_fwd(x, w, b)), "3 5", "5 7", "7", checks=("residuals",)).results
     assert line.note == "rule keeps 2 arrays, 200 B; autodiff keeps 2 arrays, 200 B"
+
+
+@pytest.mark.parametrize("k", range(5))
+def test_an_entry_that_is_cut_off_at_some_points_is_seen_at_another(k: int) -> None:
+    """Its value is lost, which is zero at most points anyway."""
+    f = jax.custom_vjp(lambda x: jnp.maximum(x - 0.5, 0))
+    f.defvjp(lambda x: (jnp.maximum(x - 0.5, 0).at[k].set(0), x > 0.5), lambda passed, g: (jnp.where(passed, g, 0),))
+    report = check(f, jax.ShapeDtypeStruct((5,), jnp.float32), checks=("value",))
+    assert [finding.check for finding in report.failures] == ["value"]

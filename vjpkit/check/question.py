@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vjpkit.check.arguments import drawn, has_draws, specified, usable
 from vjpkit.check.errors import CheckError
@@ -24,6 +25,7 @@ from vjpkit.core.case import Special
 from vjpkit.core.rule import Rule
 
 Fn = Callable[..., Any]
+CANDIDATES = 20  # points that may be drawn
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -152,11 +154,28 @@ class Question:
         except Unavailable as error:
             point = self._layout.point(self._args, _widest(self._args))
             gaps = [Gap("all checks", "float64", f"the function fails in it, all is in {point.dtype}: {error}")]
-        points = [point]
-        if has_draws(self._specified):
-            another = drawn(self._specified, self.seed + 1, jnp.float32)
-            points.append(self._layout.point(another, point.dtype))
-        return points, gaps
+        return (self._drawn(subject, point) if has_draws(self._specified) else [point]), gaps
+
+    def _drawn(self, subject: Modes, first: Point) -> list[Point]:
+        """Two points, and of some more those that wake an entry of the value that is zero at all before.
+
+        What a rule does to such an entry, of sparsemax or of a hinge, is not seen while it is cut off.
+        """
+        every = (
+            self._layout.point(drawn(self._specified, self.seed + n, jnp.float32), first.dtype)
+            for n in range(1, CANDIDATES)
+        )
+        points = [first, next(every)]
+        try:
+            resting = _zeros(subject, points[0]) & _zeros(subject, points[1])
+            while resting.any() and (another := next(every, None)) is not None:
+                zeros = _zeros(subject, another)
+                if (resting & ~zeros).any():
+                    points.append(another)
+                    resting &= zeros
+        except Unavailable:  # which the checks say
+            pass
+        return points
 
     def _specials(self) -> list[Special]:
         return [s if isinstance(s, Special) else Special(tuple(s), "special point") for s in self.special]
@@ -178,3 +197,8 @@ def _widest(args: Sequence[Any]) -> str:
 
 def _described(leaf: Any) -> str:
     return f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else repr(leaf)
+
+
+def _zeros(subject: Modes, at: Point) -> np.ndarray:
+    """Which entries of the value are zero at a point."""
+    return np.concatenate([np.ravel(y == 0) for y in subject.value(at)])
