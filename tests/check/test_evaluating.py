@@ -35,6 +35,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dynamic slices": lambda x: jax.lax.dynamic_update_slice(x, jax.lax.dynamic_slice(x, (2, 7), (2, 2)), (-9, 1)),
     "gather and scatter": jax.grad(lambda x: jnp.sum(x[jnp.array([0, 2, 0])] ** 3)),
     "sort": lambda x: jnp.sort(x, axis=0),
+    "split": lambda x: jnp.split(x, [1, 4], axis=1),
+    "a barrier": lambda x: jax.lax.optimization_barrier((x, x[0], x + 1)),
+    "the first of several that are equal": lambda x: (jnp.argmax(jnp.round(x), 0), jnp.argmin(x > 0, 1)),
     "integers": lambda x: (jnp.arange(7) % 3).sum() + jnp.argmax(x, 1) ^ 5,
     "complex to real": lambda x: jax.lax.convert_element_type_p.bind(
         (1 + 2j) * x, new_dtype=x.dtype, weak_type=False, sharding=None

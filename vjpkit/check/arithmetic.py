@@ -67,9 +67,8 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "copy": lambda x: x,
     "stop_gradient": lambda x: x,
     "copy_p": lambda x: x,
-    "optimization_barrier": lambda x: x,
 }
-ELEMENTWISE = frozenset(_ELEMENTWISE) - {"optimization_barrier", "stop_gradient"} | {
+ELEMENTWISE = frozenset(_ELEMENTWISE) - {"stop_gradient"} | {
     *("div", "integer_pow", "select_n", "convert_element_type", "erf", "erfc", "erf_inv", "lgamma", "digamma"),
     *("reduce_precision", "clamp", "atanh", "acosh", "nextafter", "square"),
 }
@@ -105,6 +104,10 @@ def _dot(p: Params, x: Any, y: Any) -> Any:
 
 def _reduce(f: Callable[..., Any]) -> Callable[..., Any]:
     return lambda p, x: f(x, axis=tuple(p["axes"]))
+
+
+def _first(f: Callable[..., Any], p: Params, x: Any) -> Any:
+    return f(x, axis=p["axes"][0]).astype(p["index_dtype"])
 
 
 def _cumulative(p: Params, x: Any) -> Any:
@@ -164,7 +167,11 @@ _STRUCTURAL: dict[str, Callable[..., Any]] = {
     "reduce_prod": _reduce(np.prod),
     "dot_general": _dot,
     "cumsum": _cumulative,
+    "argmax": lambda p, x: _first(np.argmax, p, x),
+    "argmin": lambda p, x: _first(np.argmin, p, x),
     "concatenate": lambda p, *x: np.concatenate(x, p["dimension"]),
+    "split": lambda p, x: np.split(x, np.cumsum(p["sizes"])[:-1], p["axis"]),
+    "optimization_barrier": lambda p, *x: x,
     "slice": _slice,
     "dynamic_slice": lambda p, x, *starts: x[_window(x, p["slice_sizes"], starts)],
     "dynamic_update_slice": _update,
@@ -179,12 +186,12 @@ _STRUCTURAL: dict[str, Callable[..., Any]] = {
 def bind(primitive: Any, params: Params, values: list[Any]) -> list[Any]:
     """What an equation computes of these values, one array per output."""
     name = primitive.name
-    if (f := _ELEMENTWISE.get(name)) is not None and len(values) <= 2:
+    if (f := _ELEMENTWISE.get(name)) is not None:
         return [np.asarray(f(*values))]
     if (rule := _STRUCTURAL.get(name)) is not None:
         answer = rule(params, *values)
         if answer is not NotImplemented:
-            return [np.asarray(answer)]
+            return list(map(np.asarray, answer if primitive.multiple_results else [answer]))
     answer = primitive.bind(*values, **params)
     return [_host(a) for a in (answer if primitive.multiple_results else [answer])]
 
