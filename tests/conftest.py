@@ -1,5 +1,6 @@
 """Truth is float64, eight devices are simulated, and XLA compiles a program once for all tests and processes."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -22,6 +23,9 @@ for name, value in SETTINGS.items():
     jax.config.update(name, value)
     if "cache" in name:  # for the processes that tests start
         os.environ[name.upper()] = str(value)
+
+gc.freeze()  # what is imported stays; a trace makes so many small objects that Python looks for garbage all the time
+gc.set_threshold(200_000, 20, 100)
 
 _finished = itertools.count(1)
 
