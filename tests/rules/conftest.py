@@ -1,4 +1,4 @@
-"""All tests of a case, within a file, one after another: the programs of its truth are compiled once for them."""
+"""All tests of a case, of whatever file, one after another: its truth is one program, compiled once for them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PLACES = {id(case): k for k, case in enumerate(CASES)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those of this folder alone; the order of files, and of tests without a case, stays."""
+    """Those of this folder alone, those without a case first."""
     of_rules = [k for k, item in enumerate(items) if Path(__file__).parent in item.path.parents]
-    ordered = sorted((items[k] for k in of_rules), key=lambda item: (str(item.path), _place(item)))
+    ordered = sorted((items[k] for k in of_rules), key=_place)
     for k, item in zip(of_rules, ordered, strict=True):
         items[k] = item
 

@@ -19,18 +19,19 @@ from vjpkit.core import Case
 from .truth import (
     FULLEST,
     QUANTITIES,
+    TRUTH,
     Problem,
     assert_adjoint,
     assert_all_close,
     assert_close,
     derivatives,
     each,
+    is_fullest,
     truth,
 )
 
 OURS = tuple(q for q in QUANTITIES if q not in ("scales", "dots"))
 TRANSPOSED = ("reverse over forward", "reverse over reverse")
-PLAIN = ("value", "dot", "bars", "rows", "columns", "forward over reverse", "forward over forward")
 STOCK = ("value", "bars", "reverse over reverse")
 _known: dict[int, tuple[Case, Any]] = {}
 
@@ -40,8 +41,8 @@ def both(case: Case) -> tuple[Problem, Any, Any, Any, Any]:
     if id(case) not in _known:
         p = Problem.of(case)
         u, v, g = p.direction(1), p.direction(2), p.cotangent(3)
-        asked = OURS if any(case is c for c in FULLEST) else [q for q in OURS if q not in TRANSPOSED]
-        _known[id(case)] = case, (p, v, g, derivatives(p, "ours", asked, u, v, g), truth(p, PLAIN, u, v, g))
+        asked = OURS if is_fullest(case) else [q for q in OURS if q not in TRANSPOSED]
+        _known[id(case)] = case, (p, v, g, derivatives(p, "ours", asked, u, v, g), truth(p, TRUTH, u, v, g))
     return _known[id(case)][1]
 
 

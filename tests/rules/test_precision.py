@@ -17,7 +17,7 @@ import pytest
 from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import CASES, FULLEST, Problem, assert_close, error, name, truth
+from .truth import CASES, TRUTH, Problem, assert_close, error, is_fullest, name, truth
 
 FEW = 8  # the steps on the longest way from an argument to a result: exp, log, tanh are good to one or two ulp each
 RIVAL = 2  # two right ways of rounding differ: each may be off by the other's error, and by one rounding of the answer
@@ -28,7 +28,7 @@ def _asked() -> list[Any]:
     return [
         pytest.param(case, dtype, id=f"{name(case)}-{jnp.dtype(dtype).name}")
         for case in CASES
-        for dtype in (narrow if any(case is c for c in FULLEST) else [jnp.bfloat16])
+        for dtype in (narrow if is_fullest(case) else [jnp.bfloat16])
     ]
 
 
@@ -36,7 +36,7 @@ def _asked() -> list[Any]:
 def test_precision(case: Case, dtype: Any) -> None:
     p = Problem.of(case, dtype)
     g, eps = p.cotangent(), float(jnp.finfo(dtype).eps)
-    t = truth(p, ("value", "bars", "scales"), p.direction(1), p.direction(2), g)
+    t = truth(p, TRUTH, p.direction(1), p.direction(2), g)
     run = jit(lambda x, g: [_value_and_bars(f, x, g) for f in (p.ours, p.plain)])
     names = ["value", *(f"cotangent of {name}" for name in p.names)]
     for what, ours, rival, want, scale in zip(names, *run(p.x, g), [t["value"], *t["bars"]], t["scales"], strict=True):

@@ -18,7 +18,20 @@ import pytest
 from vjpkit.check.compiling import jit
 from vjpkit.core import Case
 
-from .truth import CASES, FIRST, FULLEST, Problem, assert_all_close, assert_close, draws, each, name, truth, vjp
+from .truth import (
+    CASES,
+    FULLEST,
+    TRUTH,
+    Problem,
+    assert_all_close,
+    assert_close,
+    draws,
+    each,
+    is_fullest,
+    name,
+    truth,
+    vjp,
+)
 
 BATCH = 3
 
@@ -32,7 +45,7 @@ def test_at_a_point(case: Case, transform: Callable[[Any], Any]) -> None:
     f = transform(p.ours)
     run = jit(lambda x, u, g: (f(*x), jax.jvp(f, x, u)[1], vjp(f, x, g)))
     y, dot, bars = run(p.x, u, g)
-    t = truth(p, FIRST, u, v, g)
+    t = truth(p, TRUTH, u, v, g)
     assert_close(y, t["value"], f"{p.rule.name}: value")
     assert_close(dot, t["dot"], f"{p.rule.name}: tangent")
     assert_all_close(bars, t["bars"], p, "cotangent of")
@@ -43,7 +56,7 @@ def _subsets() -> list[Any]:
     out = []
     for case in CASES:
         n = len(draws(case))
-        sizes = {1, n} if any(case is c for c in FULLEST) else {n}
+        sizes = {1, n} if is_fullest(case) else {n}
         out += [
             pytest.param(case, chosen, id=f"{name(case)}-batched{''.join(map(str, chosen))}")
             for size in sizes
@@ -129,7 +142,7 @@ def _examples(case: Case, batched: tuple[int, ...]) -> tuple[list[Problem], list
         for seed, p in enumerate(points)
     ]
     gs = [p.cotangent(50 + seed) for seed, p in enumerate(points)]
-    truths = [truth(p, FIRST, u, p.direction(9), g) for p, u, g in zip(points, us, gs, strict=True)]
+    truths = [truth(p, TRUTH, u, p.direction(9), g) for p, u, g in zip(points, us, gs, strict=True)]
     return points, us, gs, truths
 
 

@@ -34,6 +34,12 @@ def draws(case: Case) -> list[Any]:
     return jax.tree.leaves(case.args, is_leaf=lambda a: isinstance(a, Draw))
 
 
+def is_fullest(case: Case) -> bool:
+    """Whether it is its rule's case in FULLEST, or of a rule that has no case in the catalogue."""
+    of_rule = [c for c in FULLEST if c.rule is case.rule]
+    return not of_rule or of_rule[0] is case
+
+
 def each(cases: Sequence[Case] = CASES) -> Any:
     """Run the test for every case."""
     return pytest.mark.parametrize("case", cases, ids=map(name, cases))
@@ -138,7 +144,8 @@ QUANTITIES: dict[str, Callable[..., Any]] = {
     # what rounding x and g moves the value and the cotangents by, in eps
     "scales": lambda f, x, u, v, g: _scales(f, x, g),
 }
-FIRST = ("value", "dot", "bars")
+# The truth of a case is one program, whoever asks for it: of all that any of them asks for.
+TRUTH = ("value", "dot", "bars", "rows", "columns", "forward over reverse", "forward over forward", "scales")
 
 
 def _every(x: Any) -> tuple[int, ...]:
